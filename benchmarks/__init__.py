@@ -1,0 +1,1 @@
+"""Scale and quality runs; their results are under `results/`."""

@@ -1,0 +1,164 @@
+{#-
+    CTEs that attach facts to customers through their references, in the declared priority: account,
+    card, e-mail, phone, cookie.
+
+    `facts`: the name of a CTE with one row per `key` and the ref_ columns. The result is the CTE
+    `attached`: key, customer_id ('unknown' where nothing leads to one customer), attached_by.
+
+    An account is first looked for among the records themselves. A value that several customers hold, or that identity found to be shared, attaches a fact only
+    where the names given with it agree with exactly one of its holders; else the next reference is
+    tried.
+-#}
+{% macro attach_customers(facts, key) %}
+{%- set kinds = ['account', 'card', 'email', 'phone', 'cookie'] -%}
+{%- set nameable = ['card', 'email', 'phone', 'cookie'] -%}
+
+identifier_holders as (
+
+    select
+        type,
+        value,
+        case when type = 'account' then source end as account_source,
+        customer_id,
+        max(case when is_shared then 1 else 0 end) as is_shared
+    from {{ ref('identifiers') }}
+    group by 1, 2, 3, 4
+
+),
+
+identifier_values as (
+
+    select
+        type,
+        value,
+        account_source,
+        min(customer_id) as customer_id,
+        case when count(*) > 1 or max(is_shared) = 1 then 1 else 0 end as is_shared
+    from identifier_holders
+    group by 1, 2, 3
+
+),
+
+own_identifiers as (
+
+    select
+        type,
+        value,
+        account_source,
+        customer_id
+    from identifier_values
+    where is_shared = 0
+
+),
+
+shared_holders as (
+
+    select
+        holders.type,
+        holders.value,
+        holders.customer_id
+    from identifier_holders as holders
+    inner join identifier_values as shared
+        on holders.type = shared.type and holders.value = shared.value
+    where shared.is_shared = 1 and holders.type <> 'account'
+
+),
+
+holder_names as (
+
+    select distinct
+        shared_holders.customer_id,
+        replace(records.last_name, ' ', '') as last_name,
+        replace(records.birth_name, ' ', '') as birth_name,
+        records.first_name_token
+    from (select distinct customer_id from shared_holders) as shared_holders
+    inner join {{ source('identity', 'record_customers') }} as links
+        on shared_holders.customer_id = links.customer_id
+    inner join {{ ref('int_identity_records') }} as records
+        on links.source = records.source and links.record_id = records.record_id
+
+),
+
+named_references as (
+    {% for kind in nameable %}
+    select distinct
+        '{{ kind }}' as type,
+        {{ facts }}.ref_{{ kind }} as value,
+        {{ facts }}.ref_last_name,
+        {{ facts }}.ref_first_name
+    from {{ facts }}
+    inner join (select distinct value from shared_holders where type = '{{ kind }}') as shared
+        on {{ facts }}.ref_{{ kind }} = shared.value
+    where {{ facts }}.ref_last_name is not null
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+agreed_references as (
+
+    select
+        named.type,
+        named.value,
+        named.ref_last_name,
+        coalesce(named.ref_first_name, '') as ref_first_name,
+        min(shared_holders.customer_id) as customer_id
+    from named_references as named
+    inner join shared_holders
+        on named.type = shared_holders.type and named.value = shared_holders.value
+    inner join holder_names
+        on
+            shared_holders.customer_id = holder_names.customer_id
+            and replace(named.ref_last_name, ' ', '') in (holder_names.last_name, holder_names.birth_name)
+            and (
+                named.ref_first_name is null
+                or split_part(named.ref_first_name, ' ', 1) = holder_names.first_name_token
+                or (length(named.ref_first_name) = 1 and substr(holder_names.first_name_token, 1, 1) = named.ref_first_name)
+            )
+    group by 1, 2, 3, 4
+    having count(distinct shared_holders.customer_id) = 1
+
+),
+
+found as (
+
+    select
+        {{ facts }}.{{ key }},
+        coalesce(records.customer_id, own_account.customer_id) as by_account
+        {%- for kind in nameable %},
+        coalesce(own_{{ kind }}.customer_id, agreed_{{ kind }}.customer_id) as by_{{ kind }}
+        {%- endfor %}
+    from {{ facts }}
+    left join {{ source('identity', 'record_customers') }} as records
+        on {{ facts }}.ref_account_source = records.source and {{ facts }}.ref_account = records.record_id
+    left join own_identifiers as own_account
+        on
+            own_account.type = 'account'
+            and {{ facts }}.ref_account = own_account.value
+            and {{ facts }}.ref_account_source = own_account.account_source
+    {%- for kind in nameable %}
+    left join own_identifiers as own_{{ kind }}
+        on own_{{ kind }}.type = '{{ kind }}' and {{ facts }}.ref_{{ kind }} = own_{{ kind }}.value
+    left join agreed_references as agreed_{{ kind }}
+        on
+            agreed_{{ kind }}.type = '{{ kind }}'
+            and {{ facts }}.ref_{{ kind }} = agreed_{{ kind }}.value
+            and {{ facts }}.ref_last_name = agreed_{{ kind }}.ref_last_name
+            and coalesce({{ facts }}.ref_first_name, '') = agreed_{{ kind }}.ref_first_name
+    {%- endfor %}
+
+),
+
+attached as (
+
+    select
+        {{ key }},
+        coalesce({% for kind in kinds %}by_{{ kind }}, {% endfor %}'unknown') as customer_id,
+        case
+            {%- for kind in kinds %}
+            when by_{{ kind }} is not null then '{{ kind }}'
+            {%- endfor %}
+        end as attached_by
+    from found
+
+)
+{% endmacro %}

@@ -1,0 +1,57 @@
+-- One row per living customer: on which channels they can be reached for marketing, else why not, and
+-- how fresh each contact point is.
+{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}}) }}
+with
+
+contactable as (
+
+    select
+        customer_id,
+        {%- for channel in ['email', 'sms', 'phone', 'post'] %}
+        max(case when channel = '{{ channel }}' and is_contactable then 1 else 0 end) as is_contactable_{{ channel }},
+        max(case when channel = '{{ channel }}' and not is_contactable then reason end) as {{ channel }}_contact_reason{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('contactability') }}
+    where purpose = 'marketing'
+    group by customer_id
+
+),
+
+freshness as (
+
+    select
+        customers.customer_id,
+        max(case when points.channel = 'email' and points.value = customers.email then points.freshness end)
+            as email_freshness,
+        max(case when points.channel = 'phone' and points.value = customers.phone then points.freshness end)
+            as phone_freshness,
+        max(
+            case
+                when
+                    points.channel = 'post'
+                    and instr(points.match_value, lower(customers.address_line)) = 1
+                    and instr(points.match_value, customers.postal_code) > 0
+                    then points.freshness
+            end
+        ) as address_freshness
+    from {{ ref('customers') }} as customers
+    inner join {{ ref('contact_points') }} as points on customers.customer_id = points.customer_id
+    group by customers.customer_id
+
+)
+
+select
+    customers.customer_id,
+    {%- for channel in ['email', 'sms', 'phone', 'post'] %}
+    coalesce(contactable.is_contactable_{{ channel }}, 0) = 1 as is_contactable_{{ channel }},
+    case
+        when coalesce(contactable.is_contactable_{{ channel }}, 0) = 1 then null
+        else coalesce(contactable.{{ channel }}_contact_reason, 'no_consent')
+    end as {{ channel }}_contact_reason,
+    {%- endfor %}
+    freshness.email_freshness,
+    freshness.phone_freshness,
+    freshness.address_freshness
+from {{ ref('customers') }} as customers
+left join contactable on customers.customer_id = contactable.customer_id
+left join freshness on customers.customer_id = freshness.customer_id

@@ -1,0 +1,27 @@
+-- One row per order: the one customer it is attached to, or 'unknown', and by which reference.
+{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}}) }}
+with
+
+orders as (
+
+    select
+        order_id,
+        ref_account_source,
+        ref_account,
+        ref_card,
+        ref_email,
+        ref_phone,
+        ref_cookie,
+        ref_last_name,
+        ref_first_name
+    from {{ ref('int_order_headers') }}
+
+),
+
+{{ attach_customers('orders', 'order_id') }}
+
+select
+    order_id,
+    customer_id,
+    attached_by
+from attached

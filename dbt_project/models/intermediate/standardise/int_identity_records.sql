@@ -1,0 +1,56 @@
+-- One row per living record (source, record_id): what tells people apart, the input of identity.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ remove_touched_records() }}") }}
+
+with
+
+records as (
+
+    select * from {{ ref('int_customer_records') }} as records
+    where {{ only_touched('records') }}
+
+)
+
+select
+    source,
+    record_id,
+    trust_rank,
+    first_seen_on,
+    is_active,
+    civility,
+    sex,
+    first_name,
+    first_name_token,
+    last_name,
+    last_name_bare,
+    birth_name,
+    last_name_phonetic,
+    first_name_phonetic,
+    birth_on,
+    birth_on_swapped,
+    email_key as email,
+    split_part(email_key, '@', 1) as email_local,
+    split_part(email_key, '@', 2) as email_domain,
+    phone_mobile,
+    phone_landline,
+    phone_other,
+    address_line,
+    street_number,
+    street_name,
+    postal_code,
+    city_key as city,
+    commune_code,
+    department,
+    country,
+    nullif(card_number, '') as card_number,
+    account_source,
+    account,
+    nullif(national_number, '') as national_number,
+    {{ plain_words('company_name') }} as company_name,
+    nullif(company_number, '') as company_number,
+    household,
+    custom,
+    is_birth_on_placeholder,
+    row_hash,
+    first_name_formal,
+    is_name_swapped
+from records

@@ -1,0 +1,48 @@
+-- One row per event (session, cart, e-mail, call, survey answer, visit), of one customer or 'unknown'.
+{{ config(tags=['unify']) }}
+with
+
+events as (
+
+    select
+        source || ':' || row_key as event_key,
+        event_type,
+        occurred_at,
+        channel,
+        campaign,
+        product_id,
+        reason,
+        value,
+        properties,
+        source,
+        ref_account_source,
+        ref_account,
+        ref_card,
+        ref_email,
+        ref_phone,
+        ref_cookie,
+        ref_last_name,
+        ref_first_name
+    from {{ ref('stg_events') }}
+
+),
+
+{{ attach_customers('events', 'event_key') }}
+
+select
+    events.event_key as event_id,
+    events.source,
+    attached.customer_id,
+    attached.attached_by,
+    events.event_type,
+    events.occurred_at,
+    {{ local_date('events.occurred_at', 'company.time_zone') }} as occurred_on,
+    events.channel,
+    events.campaign,
+    events.product_id,
+    events.reason,
+    events.value,
+    events.properties
+from events
+inner join attached on events.event_key = attached.event_key
+cross join {{ source('control', 'company') }} as company

@@ -1,0 +1,193 @@
+-- One row per order line: its kind, amounts in the company's currency, its customer and, for a return,
+-- the order it undoes.
+--
+-- amount_gross - amount_returned = amount_net. A return is matched to the order it states, in its own
+-- system or in the only other one that has that number, else to the last earlier purchase of the same
+-- product by the same customer. An order whose status says `refunded` is netted by its own lines, unless
+-- return lines tell it already.
+{{ config(tags=['unify']) }}
+with
+
+lines as (
+
+    select
+        lines.*,
+        customers.customer_id,
+        lines.line_kind = 'return' or (lines.line_kind = 'cancellation' and lines.amount_line < 0) as is_credit
+    from {{ ref('int_order_lines') }} as lines
+    inner join {{ ref('int_order_customers') }} as customers on lines.order_id = customers.order_id
+
+),
+
+numbered_orders as (
+
+    select
+        source_order_id,
+        min(order_id) as order_id
+    from {{ ref('int_order_headers') }}
+    where order_id not in (select order_id from {{ ref('int_same_orders') }})
+    group by source_order_id
+    having count(*) = 1
+
+),
+
+stated_matches as (
+
+    select
+        lines.order_line_id,
+        coalesce(same_system.order_id, elsewhere.order_id) as returned_order_id
+    from lines
+    left join {{ ref('int_order_headers') }} as same_system
+        on
+            lines.order_system = same_system.order_system
+            and lines.stated_returned_order = same_system.source_order_id
+            and same_system.order_id not in (select order_id from {{ ref('int_same_orders') }})
+    left join numbered_orders as elsewhere on lines.stated_returned_order = elsewhere.source_order_id
+    where lines.is_credit and coalesce(same_system.order_id, elsewhere.order_id) is not null
+
+),
+
+unstated_credits as (
+
+    select
+        lines.order_line_id,
+        lines.customer_id,
+        lines.product_id,
+        lines.ordered_on,
+        lines.ordered_at
+    from lines
+    left join stated_matches on lines.order_line_id = stated_matches.order_line_id
+    where
+        lines.is_credit
+        and stated_matches.order_line_id is null
+        and lines.customer_id <> 'unknown'
+        and lines.product_id is not null
+
+),
+
+returned_products as (
+
+    select distinct
+        customer_id,
+        product_id
+    from unstated_credits
+
+),
+
+sales_and_credits as (
+
+    select
+        lines.order_line_id,
+        lines.customer_id,
+        lines.product_id,
+        lines.ordered_on,
+        lines.ordered_at,
+        0 as is_credit,
+        lines.order_id as sold_in_order_id
+    from lines
+    inner join returned_products
+        on lines.customer_id = returned_products.customer_id and lines.product_id = returned_products.product_id
+    where lines.line_kind = 'sale'
+    union all
+    select
+        order_line_id,
+        customer_id,
+        product_id,
+        ordered_on,
+        ordered_at,
+        1 as is_credit,
+        cast(null as varchar(200)) as sold_in_order_id
+    from unstated_credits
+
+),
+
+last_sales as (
+
+    select
+        order_line_id,
+        is_credit,
+        {{ last_known('sold_in_order_id') }} over (
+            partition by customer_id, product_id
+            order by ordered_on, ordered_at, is_credit, order_line_id
+            rows between unbounded preceding and current row
+        ) as sold_in_order_id
+    from sales_and_credits
+
+),
+
+matches as (
+
+    select
+        order_line_id,
+        returned_order_id,
+        'stated' as matched_by
+    from stated_matches
+    union all
+    select
+        order_line_id,
+        sold_in_order_id as returned_order_id,
+        'product' as matched_by
+    from last_sales
+    where is_credit = 1 and sold_in_order_id is not null
+
+),
+
+orders_with_returns as (
+
+    select lines.order_id
+    from lines
+    where lines.is_credit
+    union
+    select returned_order_id as order_id
+    from matches
+
+),
+
+valued as (
+
+    select
+        lines.*,
+        matches.returned_order_id,
+        matches.matched_by as return_matched_by,
+        case when lines.line_kind = 'sale' then lines.amount_line else 0 end as gross,
+        case
+            when lines.is_credit then - lines.amount_line
+            when lines.line_kind = 'sale' and lines.status = 'refunded' and orders_with_returns.order_id is null
+                then lines.amount_line
+            else 0
+        end as returned
+    from lines
+    left join matches on lines.order_line_id = matches.order_line_id
+    left join orders_with_returns on lines.order_id = orders_with_returns.order_id
+
+)
+
+select
+    valued.order_line_id,
+    valued.order_id,
+    valued.source,
+    valued.customer_id,
+    valued.ordered_at,
+    valued.ordered_on,
+    valued.line_kind,
+    valued.product_id,
+    valued.product_label,
+    products.category,
+    products.subcategory,
+    products.brand,
+    products.audience,
+    valued.is_product,
+    valued.quantity,
+    valued.unit_price,
+    valued.currency,
+    valued.amount_delivered,
+    valued.amount_line,
+    {{ money('valued.gross') }} as amount_gross,
+    {{ money('valued.returned') }} as amount_returned,
+    {{ money('valued.gross - valued.returned') }} as amount_net,
+    valued.amount_tax,
+    valued.amount_discount,
+    valued.returned_order_id,
+    valued.return_matched_by
+from valued
+left join {{ ref('int_products') }} as products on valued.product_id = products.product_id

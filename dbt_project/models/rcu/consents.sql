@@ -1,0 +1,111 @@
+-- One row per customer, channel and purpose about which something was said: the status that binds us. The
+-- most restrictive statement holds unless an explicit opt-in for that same channel and purpose is later.
+with
+
+channels as (
+
+    select unnest(['email', 'sms', 'phone', 'post', 'push']) as channel
+
+),
+
+purposes as (
+
+    select unnest(['marketing', 'profiling', 'open_tracking', 'partners']) as purpose
+
+),
+
+spread as (
+
+    select
+        ledger.customer_id,
+        channels.channel,
+        purposes.purpose,
+        ledger.statement_id,
+        ledger.origin,
+        ledger.status,
+        ledger.basis,
+        ledger.occurred_at,
+        ledger.source,
+        -- a general yes never lifts a particular no
+        ledger.channel = channels.channel and ledger.purpose = purposes.purpose
+            and coalesce(ledger.basis, 'opt_in') in ('opt_in', 'double_opt_in') as is_explicit
+    from {{ ref('consent_ledger') }} as ledger
+    inner join channels on ledger.channel in (channels.channel, 'all')
+    inner join purposes on ledger.purpose in (purposes.purpose, 'all')
+    where ledger.customer_id <> 'unknown'
+
+),
+
+last_words as (
+
+    select
+        customer_id,
+        channel,
+        purpose,
+        max(occurred_at) filter (where status in ('refused', 'withdrawn')) as refused_at,
+        max(occurred_at) filter (where status = 'granted' and is_explicit) as opted_in_at,
+        max(occurred_at) filter (where status = 'granted') as granted_at,
+        count(*) as statement_count
+    from spread
+    group by customer_id, channel, purpose
+
+),
+
+resolved as (
+
+    select
+        *,
+        case
+            -- at the same second the refusal holds
+            when refused_at is not null and coalesce(opted_in_at > refused_at, false) then 'granted'
+            when refused_at is not null then 'refused'
+            when granted_at is not null then 'granted'
+            else 'pending'
+        end as verdict
+    from last_words
+
+),
+
+-- The statement that decided: the last one on the side that holds.
+deciding as (
+
+    select
+        spread.customer_id,
+        spread.channel,
+        spread.purpose,
+        spread.statement_id,
+        spread.origin,
+        spread.status,
+        spread.basis,
+        spread.occurred_at,
+        spread.source,
+        resolved.statement_count
+    from spread
+    inner join resolved
+        on spread.customer_id = resolved.customer_id
+        and spread.channel = resolved.channel
+        and spread.purpose = resolved.purpose
+    where case resolved.verdict
+        when 'refused' then spread.status in ('refused', 'withdrawn')
+        when 'granted' then spread.status = 'granted' and (resolved.refused_at is null or spread.is_explicit)
+        else spread.status = 'pending'
+    end
+    qualify row_number() over (
+        partition by spread.customer_id, spread.channel, spread.purpose
+        order by spread.occurred_at desc, spread.is_explicit desc, spread.statement_id
+    ) = 1
+
+)
+
+select
+    customer_id,
+    channel,
+    purpose,
+    status,
+    case when status = 'granted' then coalesce(basis, 'opt_in') end as basis,
+    origin,
+    occurred_at as since_at,
+    source,
+    statement_id,
+    cast(statement_count as integer) as statement_count
+from deciding

@@ -1,0 +1,182 @@
+-- One row per identifier and customer who holds it or held it: how facts find their customer. E-mails are
+-- match keys (lower case, no +tag), phones are E.164. `source` is filled for accounts only.
+with
+
+record_customers as (
+
+    select
+        source,
+        record_id,
+        customer_id
+    from {{ source('identity', 'record_customers') }}
+
+),
+
+records as (
+
+    select
+        links.customer_id,
+        records.source,
+        records.record_id,
+        records.first_seen_on,
+        records.email_key,
+        records.phone_mobile,
+        records.phone_landline,
+        records.phone_other,
+        nullif(records.card_number, '') as card_number,
+        records.account_source,
+        records.account
+    from record_customers as links
+    inner join {{ ref('int_customer_records') }} as records
+        on links.source = records.source and links.record_id = records.record_id
+
+),
+
+-- What a living record held before: events and orders of that time still name it.
+earlier as (
+
+    select
+        links.customer_id,
+        versions.first_seen_on,
+        versions.last_seen_on,
+        versions.email,
+        versions.phone,
+        versions.card_number,
+        company.country as home_country
+    from {{ source('landing', 'customers') }} as versions
+    inner join record_customers as links
+        on versions.source = links.source and versions.record_id = links.record_id
+    cross join {{ source('control', 'company') }} as company
+    where not versions.is_current
+
+),
+
+earlier_emails as (
+
+    select * from {{ with_email('earlier', 'email', 'email') }} as written
+    where email_key is not null
+
+),
+
+earlier_phones as (
+
+    select * from {{ with_phone('earlier', 'phone', 'home_country', 'phone') }} as written
+    where phone_e164 is not null
+
+),
+
+-- A visitor's cookie is known from a session that also names an account or an address.
+sessions as (
+
+    select
+        ref_cookie,
+        ref_account_source,
+        ref_account,
+        ref_email,
+        cast(min(occurred_at) as date) as first_seen_on
+    from {{ ref('stg_events') }}
+    where ref_cookie is not null and (ref_account is not null or ref_email is not null)
+    group by ref_cookie, ref_account_source, ref_account, ref_email
+
+),
+
+holdings as (
+
+    select 'account' as type, record_id as value, source, customer_id, first_seen_on as since_on, cast(null as date) as until_on
+    from records
+    union all
+    select 'account', account, account_source, customer_id, first_seen_on, null
+    from records
+    where account is not null and account_source is not null
+    union all
+    select 'card', card_number, null, customer_id, first_seen_on, null
+    from records
+    where card_number is not null
+    union all
+    select 'email', email_key, null, customer_id, first_seen_on, null
+    from records
+    where email_key is not null
+    union all
+    select 'phone', phone_mobile, null, customer_id, first_seen_on, null
+    from records
+    where phone_mobile is not null
+    union all
+    select 'phone', phone_landline, null, customer_id, first_seen_on, null
+    from records
+    where phone_landline is not null
+    union all
+    select 'phone', phone_other, null, customer_id, first_seen_on, null
+    from records
+    where phone_other is not null
+    union all
+    select 'email', email_key, null, customer_id, first_seen_on, last_seen_on
+    from earlier_emails
+    union all
+    select 'phone', phone_e164, null, customer_id, first_seen_on, last_seen_on
+    from earlier_phones
+    union all
+    select 'card', {{ regex_replace("upper(card_number)", '[^A-Z0-9]', '') }}, null, customer_id, first_seen_on, last_seen_on
+    from earlier
+    where card_number is not null
+    union all
+    select 'cookie', sessions.ref_cookie, null, records.customer_id, sessions.first_seen_on, null
+    from sessions
+    inner join records
+        on sessions.ref_account_source = records.source and sessions.ref_account = records.record_id
+    union all
+    select 'cookie', sessions.ref_cookie, null, records.customer_id, sessions.first_seen_on, null
+    from sessions
+    inner join records on sessions.ref_email = records.email_key
+    where sessions.ref_account is null
+
+),
+
+held as (
+
+    select
+        type,
+        value,
+        source,
+        customer_id,
+        min(since_on) as since_on,
+        case when count(*) = count(until_on) then max(until_on) end as until_on
+    from holdings
+    group by type, value, source, customer_id
+
+),
+
+-- Shared: held today by several customers; where nobody holds it any more, held once by several.
+counted as (
+
+    select
+        type,
+        value,
+        source,
+        count(*) filter (where until_on is null) as holders_today,
+        count(*) as holders_ever
+    from held
+    group by type, value, source
+
+)
+
+select
+    held.type,
+    held.value,
+    held.source,
+    held.customer_id,
+    held.since_on,
+    held.until_on,
+    case when counted.holders_today > 0 then counted.holders_today > 1 else counted.holders_ever > 1 end as is_shared
+from held
+inner join counted
+    on held.type = counted.type
+    and held.value = counted.value
+    and held.source is not distinct from counted.source
+-- a value that someone else holds today no longer leads to who held it before
+where held.until_on is null or counted.holders_today = 0
+    or exists (
+        select 1
+        from held as same
+        where same.type = held.type and same.value = held.value and same.until_on is null
+            and same.customer_id = held.customer_id
+    )

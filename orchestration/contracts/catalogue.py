@@ -1,0 +1,230 @@
+"""All declarations of a workspace, read at once: the company, its sources, and what else is declared.
+
+What belongs here: which files make up the `declarations/` folder, and the checks between them. What
+does not: the checks within one file (its own model has them). A new kind of declaration is one `Part`
+in `PARTS`; a check across files is one function in `CROSS_CHECKS`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from orchestration.contracts import source as source_contract
+from orchestration.contracts.company import Company
+from orchestration.contracts.gate import Gate, load_gate
+from orchestration.contracts.loader import (
+    Document,
+    Problem,
+    did_you_mean,
+    load,
+    raise_problems,
+    read_document,
+)
+from orchestration.contracts.matching import Matching
+from orchestration.contracts.plans import Plans
+from orchestration.contracts.scoring import Scoring
+from orchestration.contracts.segment import SegmentSet, load_segments, read_catalogue
+from orchestration.contracts.source import Source, load_source, match_name
+from orchestration.contracts.survivorship import Survivorship
+from orchestration.contracts.value import Value
+from orchestration.errors import DeclarationError
+
+Loader = Callable[[Path, Path], Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of declaration: `place` is a file (`company.yml`) or a folder (`sources`).
+
+    `load` reads one file: (path, root for messages) -> model. A folder gives {file stem: model}.
+    """
+
+    name: str
+    place: str
+    load: Loader
+    is_required: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        return not self.place.endswith(".yml")
+
+
+PARTS: list[Part] = [
+    Part("company", "company.yml", lambda path, root: load(path, Company, root), is_required=True),
+    Part("sources", "sources", load_source),
+    Part("gates", "quality", load_gate),
+    Part("matching", "matching.yml", lambda path, root: load(path, Matching, root), is_required=True),
+    Part("survivorship", "survivorship.yml", lambda path, root: load(path, Survivorship, root), is_required=True),
+    Part("value", "value.yml", lambda path, root: load(path, Value, root), is_required=True),
+    Part("plans", "plans.yml", lambda path, root: load(path, Plans, root), is_required=True),
+    Part("scoring", "scores.yml", lambda path, root: load(path, Scoring, root), is_required=True),
+]
+
+#: The columns that segments are typed against: the dbt contract of marts.customer_360.
+MARTS_CONTRACT = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts" / "customer" / "_customer.yml"
+
+#: Places of the declarations folder that no Part reads (yet); anything else there is a mistake.
+OTHER_PLACES = {
+    "segments", "triggers", "activations", "models", "schemas", "retention.yml",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The declarations of a workspace. `parts[name]` is a model, or {stem: model} for a folder."""
+
+    root: Path
+    parts: dict[str, Any]
+    documents: dict[tuple[str, str], Document] = field(default_factory=dict, repr=False)
+
+    @property
+    def company(self) -> Company:
+        company: Company = self.parts["company"]
+        return company
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        sources: dict[str, Source] = self.parts["sources"]
+        return sources
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        gates: dict[str, Gate] = self.parts["gates"]
+        return gates
+
+    @property
+    def segments(self) -> SegmentSet:
+        segments: SegmentSet = self.parts["segments"]
+        return segments
+
+    @property
+    def matching(self) -> Matching:
+        matching: Matching = self.parts["matching"]
+        return matching
+
+    @property
+    def scoring(self) -> Scoring:
+        scoring: Scoring = self.parts["scoring"]
+        return scoring
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Every table that the control schema gets, by name."""
+        found: dict[str, pa.Table] = dict(source_contract.tables(self.sources))
+        for part in self.parts.values():
+            if not isinstance(part, dict) and hasattr(part, "tables"):
+                found.update(part.tables())
+        return found
+
+
+CrossCheck = Callable[[Catalogue], list[Problem]]
+
+
+def _two_sources_want_the_same_file(catalogue: Catalogue) -> list[Problem]:
+    problems = []
+    names = sorted(catalogue.sources)
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            one, other = catalogue.sources[first].file, catalogue.sources[second].file
+            if any(match_name(other, name) for name in _example_names(one)) or any(
+                match_name(one, name) for name in _example_names(other)
+            ):
+                document = catalogue.documents["sources", second]
+                problems.append(
+                    document.problem(
+                        ("file", "pattern"),
+                        f'"{other.pattern}" matches files of {first} ("{one.pattern}") too; make the patterns differ',
+                    )
+                )
+    return problems
+
+
+def _example_names(layout: source_contract.FileLayout) -> list[str]:
+    day = dt.datetime(2026, 11, 21, 10, 20, 30).strftime(layout.date_format.replace("%-", "%"))
+    plain = layout.pattern.replace("{date}", day).replace("{part}", "part1")
+    return [plain.replace("*", ""), plain.replace("*", "x")]
+
+
+_SOURCE_COLUMNS = ("account_source", "ref_account_source", "left_source", "right_source")
+
+
+def _named_sources_exist(catalogue: Catalogue) -> list[Problem]:
+    """A constant (or value table) that names a source must name a declared one."""
+    problems = []
+    for name, source in sorted(catalogue.sources.items()):
+        document = catalogue.documents["sources", name]
+        for entity, delivery in source.delivers.items():
+            for column in _SOURCE_COLUMNS:
+                rule = delivery.columns.get(column)
+                named = {rule.constant, *(rule.values or {}).values()} if rule else set()
+                for other in sorted(named - {None} - set(catalogue.sources)):
+                    place = ("delivers", entity, "columns", column)
+                    hint = did_you_mean(str(other), catalogue.sources)
+                    problems.append(document.problem(place, f'"{column}": no source is called "{other}"{hint}'))
+    return problems
+
+
+CROSS_CHECKS: list[CrossCheck] = [_two_sources_want_the_same_file, _named_sources_exist]
+
+
+def load_catalogue(declarations: Path) -> Catalogue:
+    """Read the whole `declarations/` folder. Raises one DeclarationError that lists every problem.
+
+    Messages name files relative to the folder that holds `declarations/`.
+    """
+    root = declarations.parent
+    if not declarations.is_dir():
+        raise DeclarationError(f"{declarations}: there is no such folder; `rcu init` writes a starter")
+    messages: list[str] = []
+    parts: dict[str, Any] = {}
+    documents: dict[tuple[str, str], Document] = {}
+
+    def read(part: Part, path: Path) -> Any:
+        try:
+            model = part.load(path, root)
+            documents[part.name, path.stem] = read_document(path, root)
+            return model
+        except DeclarationError as error:
+            messages.append(str(error))
+            return None
+
+    for part in PARTS:
+        place = declarations / part.place
+        if part.is_folder:
+            files = sorted(path for path in place.glob("*.yml") if not path.name.startswith("."))
+            parts[part.name] = {path.stem: model for path in files if (model := read(part, path)) is not None}
+        elif place.exists() or part.is_required:
+            parts[part.name] = read(part, place)
+    try:
+        parts["segments"] = load_segments(declarations / "segments", read_catalogue(MARTS_CONTRACT), root)
+    except DeclarationError as error:
+        messages.append(str(error))
+    messages += [str(problem) for problem in _stray_files(declarations, root)]
+    if messages:
+        raise DeclarationError("\n".join(messages))
+    catalogue = Catalogue(root, parts, documents)
+    raise_problems([problem for check in CROSS_CHECKS for problem in check(catalogue)])
+    return catalogue
+
+
+def _stray_files(declarations: Path, root: Path) -> list[Problem]:
+    """Files that would silently be left out: a misspelt name is worse than a wrong value."""
+    known = {part.place for part in PARTS} | OTHER_PLACES
+    problems = []
+    for path in sorted(declarations.rglob("*")):
+        name = path.relative_to(declarations).parts[0]
+        if path.name.startswith(".") or path.suffix in (".md", ".json"):
+            continue
+        if path.parent == declarations and path.name not in known:
+            problems.append(
+                Problem(str(path.relative_to(root)), 1, f'"{path.name}" is no declaration{did_you_mean(name, known)}')
+            )
+        elif path.is_file() and path.suffix == ".yaml":
+            hint = f"call it {path.stem}.yml"
+            problems.append(Problem(str(path.relative_to(root)), 1, f"declarations end in .yml; {hint}"))
+    return problems

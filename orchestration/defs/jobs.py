@@ -1,0 +1,152 @@
+"""The daily job, its schedule, the inbox sensor, and the job that goes back over past days."""
+
+import datetime as dt
+import hashlib
+import json
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from orchestration import publish
+from orchestration.contracts.catalogue import Catalogue
+from orchestration.settings import Workspace
+
+#: Seconds a file of the inbox must be left untouched before a run is launched for it.
+SETTLED_SECONDS = 5
+
+
+def partitions_of(catalogue: Catalogue) -> dg.DailyPartitionsDefinition:
+    """One partition per as-of date, in the company's time zone, today included."""
+    company = catalogue.company
+    return dg.DailyPartitionsDefinition(company.first_day.isoformat(), timezone=company.time_zone, end_offset=1)
+
+
+@dg.failure_hook(required_resource_keys={"warehouse"})
+def tell_failure(context: dg.HookContext) -> None:
+    """Write the failed step into the record of runs, which `rcu status` shows."""
+    run = context.instance.get_run_by_id(context.run_id)
+    partition = run.tags.get("dagster/partition") if run else None
+    if partition:
+        now = dt.datetime.now(dt.UTC)
+        publish.record_run(
+            context.resources.warehouse.workspace,
+            publish.Run(
+                run_id=context.run_id,
+                as_of_on=dt.date.fromisoformat(partition),
+                version="",
+                status="failed",
+                started_at=now,
+                ended_at=now,
+                reason=f"step {context.op.name}",
+            ),
+        )
+
+
+def daily_job(partitions: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+    """The whole chain for one date, in one process: DuckDB lets one process write."""
+    return dg.define_asset_job(
+        "daily",
+        selection=dg.AssetSelection.all(),
+        description="The whole chain for one as-of date: from the files of the inbox to the published database",
+        partitions_def=partitions,
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": "14400"},
+        hooks={tell_failure},
+    )
+
+
+def daily_schedule(
+    job: UnresolvedAssetJobDefinition, catalogue: Catalogue
+) -> dg.ScheduleDefinition:
+    """Every morning at 05:00, as of that day."""
+
+    @dg.schedule(
+        name="every_day",
+        job=job,
+        cron_schedule="0 5 * * *",
+        execution_timezone=catalogue.company.time_zone,
+        description="Runs the job `daily` each day at 05:00 for that day",
+    )
+    def every_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(partition_key=context.scheduled_execution_time.date().isoformat())
+
+    return every_day
+
+
+def inbox_sensor(
+    job: UnresolvedAssetJobDefinition, catalogue: Catalogue, workspace: Workspace
+) -> dg.SensorDefinition:
+    """Launches the daily job for today when the inbox holds files that were not there at the last launch.
+
+    The cursor is a digest of the inbox as it was at the last launch: a file that a failed run left there
+    does not launch the job again and again, a changed or re-delivered one does.
+    """
+
+    @dg.sensor(
+        name="inbox",
+        job=job,
+        minimum_interval_seconds=15,
+        description="Runs the job `daily` for today when new files have settled in data/inbox",
+    )
+    def inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = dt.datetime.now(dt.UTC).timestamp()
+        files = []
+        for path in sorted(workspace.inbox.rglob("*")) if workspace.inbox.exists() else []:
+            if path.is_symlink() or not path.is_file() or path.name.startswith("."):
+                continue
+            told = path.stat()
+            if now - told.st_mtime < SETTLED_SECONDS and not path.with_name(path.name + ".done").exists():
+                return dg.SkipReason(f"{path.name} is still being written")
+            files.append((str(path.relative_to(workspace.inbox)), told.st_size, told.st_mtime_ns))
+        digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
+        if not files or digest == context.cursor:
+            context.update_cursor(digest if not files else context.cursor)
+            return dg.SkipReason("the inbox holds nothing new")
+        context.update_cursor(digest)
+        return dg.RunRequest(partition_key=catalogue.company.today().isoformat(), tags={"rcu/files": str(len(files))})
+
+    return inbox
+
+
+class BackfillConfig(dg.Config):
+    """The days to go back over, both included (ISO dates)."""
+
+    first: str
+    last: str
+
+
+def backfill_job(catalogue: Catalogue) -> dg.JobDefinition:
+    """Whole days, in order, in one process, stopping at the first failure."""
+
+    @dg.op(name="days")
+    def days(context: dg.OpExecutionContext, config: BackfillConfig) -> None:
+        try:
+            first, last = dt.date.fromisoformat(config.first), dt.date.fromisoformat(config.last)
+        except ValueError as error:
+            raise dg.Failure(description=f"first and last are dates such as 2026-03-01: {error}") from None
+        daily = context.repository_def.get_job("daily")
+        day = first
+        while day <= last:
+            result = daily.execute_in_process(
+                partition_key=day.isoformat(),
+                instance=context.instance,
+                raise_on_error=False,
+                tags={"rcu/backfill_run": context.run_id},
+            )
+            if not result.success:
+                raise dg.Failure(
+                    description=f"{day} failed (run {result.run_id}): stopped there; what came before is kept",
+                    allow_retries=False,
+                )
+            context.log.info(f"{day} done")
+            day += dt.timedelta(days=1)
+
+    @dg.job(
+        name="backfill",
+        executor_def=dg.in_process_executor,
+        description="The job `daily` for each day from first to last, in order, stopping at the first failure",
+    )
+    def backfill() -> None:
+        days()
+
+    return backfill

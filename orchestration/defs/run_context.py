@@ -1,0 +1,143 @@
+"""What every step of a run shares: the workspace, the whole-run lock, the step's date and run.
+
+A step calls `open_step` and works on the build database it gets; errors that a person can mend
+become one-line Dagster failures.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from orchestration import publish
+from orchestration.contracts.catalogue import Catalogue, load_catalogue
+from orchestration.errors import RcuError
+from orchestration.settings import Workspace
+from orchestration.warehouse import Connection, open_build, run_lock
+
+progress = logging.getLogger("rcu.progress")
+
+
+class WarehouseRun(dg.ConfigurableResource):
+    """Holds the workspace's run lock from the first step of a run to its last."""
+
+    workspace_root: str
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(Path(self.workspace_root))
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseRun]:
+        self.workspace.prepare()
+        with run_lock(self.workspace, f"run {context.run_id}"):
+            publish.recover(self.workspace)
+            yield self
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one run: where, for which date, in which run, and the plan that `landing` made."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    as_of_on: dt.date
+    run_id: str
+
+    @property
+    def build_path(self) -> Path:
+        """Runs forward in time share the build file; a backfill has its own."""
+        is_forward = publish.is_forward(self.workspace, self.as_of_on)
+        return self.workspace.build_file if is_forward else self.workspace.scratch_file
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step after `landing`: the build database is open and the plan known."""
+
+    step: Step
+    connection: Connection
+    version: str
+    is_forward: bool
+    mode: Literal["increment", "rebuild"]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the domain functions take by keyword."""
+        return {
+            "as_of_on": self.step.as_of_on,
+            "version": self.version,
+            "run_id": self.step.run_id,
+            "is_forward": self.is_forward,
+        }
+
+
+@contextmanager
+def told(label: str) -> Iterator[None]:
+    """Say on the progress log that a step took place and how long it took."""
+    started = time.monotonic()
+    yield
+    progress.info(f"{label:<22} {time.monotonic() - started:5.1f} s")
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn an error that a person can mend into a one-line failure that carries the exit code."""
+    try:
+        yield
+    except RcuError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"exit_code": dg.MetadataValue.int(error.exit_code)},
+            allow_retries=False,
+        ) from None
+
+
+def step_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, warehouse: WarehouseRun) -> Step:
+    """The step a Dagster context stands for. A retry of a failed run continues that run's build."""
+    run = context.run
+    partition = run.tags.get("dagster/partition")
+    if partition is None:
+        raise dg.Failure(
+            description="this job runs for one date: choose one partition, or use `rcu run --from A --to B` "
+            "(the job `backfill`) for several days",
+            metadata={"exit_code": dg.MetadataValue.int(2)},
+            allow_retries=False,
+        )
+    workspace = warehouse.workspace
+    return Step(
+        workspace=workspace,
+        catalogue=load_catalogue(workspace.declarations),
+        as_of_on=dt.date.fromisoformat(partition),
+        run_id=run.root_run_id or run.run_id,
+    )
+
+
+@contextmanager
+def open_step(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, warehouse: WarehouseRun
+) -> Iterator[PlannedStep]:
+    """Open the build database for one step; refuse a build that another run or date stamped."""
+    with user_errors():
+        step = step_of(context, warehouse)
+        with open_build(step.build_path, as_of_on=step.as_of_on, run_id=step.run_id) as connection:
+            version, is_forward, mode = connection.execute(
+                "select version, is_forward, mode from control.run_plan"
+            ).fetchall()[0]
+            yield PlannedStep(step, connection, version, is_forward, mode)
+
+
+def row_counts(connection: Connection, tables: list[str]) -> dict[str, int]:
+    """Rows of each `schema.table`, in one query."""
+    if not tables:
+        return {}
+    union = " union all ".join(f"select '{table}', count(*) from {table}" for table in tables)
+    return {name: int(count) for name, count in connection.execute(union).fetchall()}

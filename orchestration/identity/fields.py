@@ -1,0 +1,436 @@
+"""What each kind of field means: how it is prepared, and when two values are equal, near or contrary.
+
+What belongs here: SQL expressions, by kind. What does not: any SQL that reads or writes a table.
+
+Expressions about a pair name their columns as Splink does: `"x_l"` and `"x_r"`. So one text serves a
+rule, a level of the model and the explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestration.contracts.matching import FieldSpec, Matching, part_of
+from orchestration.errors import DeclarationError
+from orchestration.warehouse import literal, quote
+
+#: Words that come and go in French family names.
+PARTICLES = "de|d|du|des|la|le|les|l|van|von|der|den|di|da|do|dos|el|al|ben|bin"
+
+#: The level of two names whose fields were exchanged.
+SWAPPED = "given and family name swapped"
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a comparison; the first whose `sql` is true is the pair's.
+
+    `agrees`: near enough to be the same; `contradicts`: so far that it speaks against. Neither: undecided.
+    """
+
+    name: str
+    sql: str
+    agrees: bool = False
+    contradicts: bool = False
+    takes_frequency: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A column of the working table `identity.records` and the SQL that makes it."""
+
+    name: str
+    sql: str
+
+
+def is_list(spec: FieldSpec) -> bool:
+    """Whether the field holds a list of values (several columns of one kind)."""
+    return bool(spec.any_of)
+
+
+def physical(matching: Matching) -> list[str]:
+    """The declared fields that have a value of their own (a person_name is made of others)."""
+    return [name for name, spec in matching.fields.items() if spec.kind != "person_name"]
+
+
+def source_columns(name: str, spec: FieldSpec) -> tuple[str, ...]:
+    """The columns of the standardised records that a field reads."""
+    return spec.any_of or (spec.column or name,)
+
+
+def raw_expression(column: str, known: set[str], declared_in: str = "matching.yml") -> str:
+    """SQL for one column of the standardised records, or `custom.<name>`; text, blank as null."""
+    if column.startswith("custom."):
+        path = "$." + '"' + column.removeprefix("custom.").replace('"', "") + '"'
+        text = f"lower(strip_accents(json_extract_string(custom, {literal(path)})))"
+    elif column == "own_key":
+        text = "concat(source, '|', record_id)"
+    elif column == "account_key":
+        text = "case when account_source is not null and account is not null then concat(account_source, '|', account) end"
+    elif column in known:
+        text = f"cast({quote(column)} as varchar)"
+    else:
+        raise DeclarationError(
+            f'{declared_in}: column "{column}" is not among the standardised records; known: '
+            f"{', '.join(sorted(known))}, own_key, account_key and custom.<name>"
+        )
+    return f"nullif(trim({text}), '')"
+
+
+def sole_fields(matching: Matching) -> list[str]:
+    """The fields of which it matters whether a value is known under one given name only."""
+    named = {name for veto in matching.vetoes for name in veto.unless_sole}
+    return sorted(named | {name for rule in matching.rules for name in rule.sole})
+
+
+def sole(name: str, matching: Matching) -> str:
+    """True where both sides have a value in common that is known under one given name only."""
+    left, right = _lr(name, "__sole")
+    return f"list_has_any({left}, {right})" if is_list(matching.fields[name]) else f"{left} = {right}"
+
+
+def prepared(name: str, spec: FieldSpec, nicknames: bool) -> list[Prepared]:
+    """The further columns that a field needs, made from its own column `name`."""
+    column = quote(name)
+    if is_list(spec):
+        return []
+    if spec.kind == "given_name":
+        token = f"split_part({column}, ' ', 1)"
+        told = [f"[{token}]"]
+        if spec.formal:
+            told.append(f"[{quote(name + '__formal')}]")
+        if nicknames:
+            told += [f"coalesce({quote(name + '__whole')}.roots, [])", f"coalesce({quote(name + '__first')}.roots, [])"]
+        roots = told[0]
+        for more in told[1:]:
+            roots = f"list_concat({roots}, {more})"
+        roots = f"list_distinct(list_filter({roots}, x -> x is not null))"
+        return [Prepared(f"{name}__token", token), Prepared(f"{name}__roots", f"case when {column} is not null then {roots} end")]
+    if spec.kind == "family_name":
+        bare = f"regexp_replace(regexp_replace({column}, '\\b({PARTICLES})\\b', '', 'g'), '[^a-z0-9]', '', 'g')"
+        return [Prepared(f"{name}__bare", f"coalesce(nullif({bare}, ''), {column})")]
+    if spec.kind == "date":
+        swapped = f"concat(substr({column}, 1, 4), '-', substr({column}, 9, 2), '-', substr({column}, 6, 2))"
+        return [Prepared(f"{name}__swapped", f"case when length({column}) = 10 then {swapped} end")]
+    if spec.kind == "email":
+        local = f"regexp_replace(split_part({column}, '@', 1), '[^a-z0-9]', '', 'g')"
+        return [Prepared(f"{name}__local", f"nullif({local}, '')")]
+    return []
+
+
+def nickname_joins(matching: Matching) -> str:
+    """Joins that bring the nickname groups of a given name, as a whole and by its first word."""
+    if not matching.nicknames:
+        return ""
+    roots = "(select name, list(root order by root) as roots from identity.nicknames group by name)"
+    return "".join(
+        f" left join {roots} as {quote(name + '__whole')} on {quote(name + '__whole')}.name = {quote(name)}"
+        f" left join {roots} as {quote(name + '__first')} on {quote(name + '__first')}.name = split_part({quote(name)}, ' ', 1)"
+        for name, spec in matching.fields.items()
+        if spec.kind == "given_name"
+    )
+
+
+def key_expression(item: str, matching: Matching, alias: str = "r") -> str:
+    """The SQL text of one part of a blocking key; null where the record has none. Lists: see `key_list`."""
+    name, part, length = part_of(item)
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        if part not in ("words", "initials"):
+            raise DeclarationError(f'matching.yml: block_on: "{item}": a person_name has only the parts words and initials')
+        given, family = f"{alias}.{quote(spec.given or '')}", f"{alias}.{quote(spec.family or '')}"
+        if part == "words":
+            words = f"list_sort(string_split(concat_ws(' ', {given}, {family}), ' '))"
+        else:
+            words = f"list_sort([substr({given}, 1, 1), substr({family}, 1, 1)])"
+        return f"case when {given} is not null and {family} is not null then array_to_string({words}, ' ') end"
+    column = f"{alias}.{quote(name)}"
+    if is_list(spec):
+        if part:
+            raise DeclarationError(f'matching.yml: block_on: "{item}": a list of values has no part "{part}"')
+        return f"unnest({column})"
+    expressions: dict[str, str] = {
+        "": column,
+        "prefix": f"substr({column}, 1, {length or 3})",
+        "suffix": f"right({column}, {length or 4})",
+        "initial": f"substr({column}, 1, 1)",
+        "token": f"split_part({column}, ' ', 1)",
+        "last": f"split_part({column}, ' ', -1)",
+        "words": f"array_to_string(list_sort(string_split({column}, ' ')), ' ')",
+        "year": f"substr({column}, 1, 4)",
+        "month": f"substr({column}, 6, 2)",
+        "day": f"substr({column}, 9, 2)",
+        "monthday": f"least(substr({column}, 6, 5), concat(substr({column}, 9, 2), '-', substr({column}, 6, 2)))",
+        "local": f"nullif(regexp_replace(split_part({column}, '@', 1), '[^a-z0-9]', '', 'g'), '')",
+    }
+    text = expressions[part]
+    if part in ("prefix", "suffix") and length:
+        return f"case when length({column}) >= {length} then {text} end"
+    return f"nullif({text}, '')"
+
+
+# -- pairs ------------------------------------------------------------------------------------------
+
+
+def _lr(name: str, suffix: str = "") -> tuple[str, str]:
+    return f'"{name}{suffix}_l"', f'"{name}{suffix}_r"'
+
+
+def present(name: str, matching: Matching) -> str:
+    """True where both sides have a value."""
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        assert spec.given and spec.family
+        return f"({present(spec.given, matching)} and {present(spec.family, matching)})"
+    left, right = _lr(name)
+    return f"({left} is not null and {right} is not null)"
+
+
+def _persons(name: str, matching: Matching) -> list[FieldSpec]:
+    return [p for p in matching.fields.values() if p.kind == "person_name" and name in (p.given, p.family)]
+
+
+def _swapped_names(spec: FieldSpec) -> str:
+    assert spec.given and spec.family
+    given_l, given_r = _lr(spec.given)
+    family_l, family_r = _lr(spec.family)
+    near = "jaro_winkler_similarity({0}, {1}) >= 0.9"
+    return f"({near.format(given_l, family_r)} and {near.format(family_l, given_r)})"
+
+
+def _swapped_in_part(spec: FieldSpec) -> str:
+    """One record's given name is the other's family name, and the other half is an initial of it, or absent.
+
+    Where the other halves differ, it is more likely another member of the family.
+    """
+    assert spec.given and spec.family
+    given_l, given_r = _lr(spec.given)
+    family_l, family_r = _lr(spec.family)
+
+    def crossed(one: str, other: str, rest: str, rest_other: str) -> str:
+        initial = f"(least(length({rest}), length({rest_other})) = 1 and substr({rest}, 1, 1) = substr({rest_other}, 1, 1))"
+        return (
+            f"coalesce(length({one}) > 2 and jaro_winkler_similarity({one}, {other}) >= 0.93 "
+            f"and ({rest} is null or {rest_other} is null or {initial}), false)"
+        )
+
+    return f"({crossed(given_l, family_r, family_l, given_r)} or {crossed(given_r, family_l, family_r, given_l)})"
+
+
+def _nickname(name: str) -> str:
+    left, right = _lr(name, "__roots")
+    return f"list_has_any({left}, {right})"
+
+
+def _contained(left: str, right: str) -> str:
+    return (
+        f"(contains(concat(' ', {left}, ' '), concat(' ', {right}, ' ')) "
+        f"or contains(concat(' ', {right}, ' '), concat(' ', {left}, ' ')))"
+    )
+
+
+def _given_initial(name: str) -> str:
+    left, right = _lr(name)
+    return f"((length({left}) = 1 or length({right}) = 1) and substr({left}, 1, 1) = substr({right}, 1, 1))"
+
+
+def _near_given(name: str) -> str:
+    left, right = _lr(name)
+    return (
+        f"({_near_text(name)} or (least(length({left}), length({right})) >= 4 "
+        f"and damerau_levenshtein({left}, {right}) <= 1))"
+    )
+
+
+def _date_parts(name: str) -> str:
+    """Two of year, month and day are the same."""
+    left, right = _lr(name)
+    same = " + ".join(
+        f"cast(substr({left}, {at}, {length}) = substr({right}, {at}, {length}) as integer)"
+        for at, length in ((1, 4), (6, 2), (9, 2))
+    )
+    return f"({same}) >= 2"
+
+
+def _near_text(name: str, similarity: float = 0.92) -> str:
+    left, right = _lr(name)
+    return f"jaro_winkler_similarity({left}, {right}) >= {similarity}"
+
+
+def _date_swapped(name: str) -> str:
+    left, _ = _lr(name)
+    _, swapped_r = _lr(name, "__swapped")
+    return f"{left} = {swapped_r}"
+
+
+def _birth_name(name: str, spec: FieldSpec) -> str | None:
+    if not spec.birth:
+        return None
+    left, right = _lr(name)
+    birth_l, birth_r = _lr(spec.birth)
+    return f"({left} = {birth_r} or {birth_l} = {right} or {birth_l} = {birth_r})"
+
+
+def levels(name: str, matching: Matching) -> list[Level]:
+    """The levels of a field, strongest first, without the last one ("anything else", which contradicts)."""
+    spec = matching.fields[name]
+    left, right = _lr(name)
+    if is_list(spec):
+        common = [Level("in common", f"list_has_any({left}, {right})", agrees=True)]
+        if spec.kind != "identifier":
+            common.append(Level("one sign off", f"levenshtein({left}[1], {right}[1]) <= 1"))
+        return common
+    person = next(iter(_persons(name, matching)), None)
+    same = Level("the same", f"{left} = {right}", agrees=True, takes_frequency=True)
+    one_off = f"damerau_levenshtein({left}, {right}) <= 1"
+    by_kind: dict[str, Callable[[], list[Level]]] = {
+        "given_name": lambda: _given_levels(name, same, person),
+        "family_name": lambda: _family_levels(name, spec, same, person),
+        "date": lambda: [
+            same,
+            Level("day and month swapped", _date_swapped(name), agrees=True),
+            Level("one digit off", one_off, agrees=True),
+            Level("two parts of three the same", _date_parts(name), agrees=True),
+            Level("same year", f"substr({left}, 1, 4) = substr({right}, 1, 4)", contradicts=True),
+        ],
+        "email": lambda: [
+            same,
+            Level("same name, another provider", f'"{name}__local_l" = "{name}__local_r"'),
+            Level("near", f"levenshtein({left}, {right}) <= 2", agrees=True),
+            Level("name near", f'jaro_winkler_similarity("{name}__local_l", "{name}__local_r") >= 0.88'),
+        ],
+        "phone": lambda: [same, Level("one digit off", one_off, agrees=True)],
+        "identifier": lambda: [same, Level("one sign off", one_off, agrees=True)],
+        "postal_code": lambda: [
+            same,
+            Level("one sign off", one_off, agrees=True),
+            Level("same area", f"substr({left}, 1, 2) = substr({right}, 1, 2)"),
+        ],
+        "address": lambda: [
+            same,
+            Level("near", _near_text(name, 0.93), agrees=True),
+            Level("somewhat near", _near_text(name, 0.85)),
+        ],
+        "text": lambda: [
+            same,
+            Level("near", _near_text(name, 0.92), agrees=True),
+            Level("somewhat near", _near_text(name, 0.8)),
+        ],
+        "category": lambda: [same],
+    }
+    return by_kind[spec.kind]()
+
+
+def _given_levels(name: str, same: Level, person: FieldSpec | None) -> list[Level]:
+    left, right = _lr(name)
+    token_l, token_r = _lr(name, "__token")
+    found = [
+        Level("initial", _given_initial(name)),
+        same,
+        Level("nickname", _nickname(name), agrees=True),
+        Level("near", _near_given(name), agrees=True),
+    ]
+    if person:
+        found.append(Level(SWAPPED, _swapped_names(person)))
+        found.append(Level("swapped in part", _swapped_in_part(person)))
+    contained = f"({token_l} = {token_r} or {_contained(left, right)})"
+    found.append(Level("part of a compound name", contained, agrees=True))
+    found.append(Level("somewhat near", _near_text(name, 0.82)))
+    return found
+
+
+def _family_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | None) -> list[Level]:
+    left, right = _lr(name)
+    bare_l, bare_r = _lr(name, "__bare")
+    found = [same, Level("same without particles", f"{bare_l} = {bare_r}", agrees=True)]
+    birth = _birth_name(name, spec)
+    if birth:
+        found.append(Level("name at birth", birth, agrees=True))
+    found.append(Level("near", f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.92", agrees=True))
+    if person:
+        found.append(Level(SWAPPED, _swapped_names(person)))
+        found.append(Level("swapped in part", _swapped_in_part(person)))
+    found.append(Level("part of a compound name", _contained(left, right), agrees=True))
+    found.append(Level("somewhat near", f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.8"))
+    return found
+
+
+def level_expression(name: str, matching: Matching) -> str:
+    """The number of a pair's level, strongest 0; the number of levels for "anything else"; -1 where one side is absent."""
+    found = levels(name, matching)
+    cases = " ".join(f"when {level.sql} then {number}" for number, level in enumerate(found))
+    return f"case when not {present(name, matching)} then -1 {cases} else {len(found)} end"
+
+
+def _numbers(name: str, matching: Matching, wanted: Callable[[Level], bool]) -> list[int]:
+    return [number for number, level in enumerate(levels(name, matching)) if wanted(level)]
+
+
+def _is_in(name: str, numbers: list[int]) -> str:
+    return f"g_{name} in ({', '.join(map(str, numbers))})" if numbers else "false"
+
+
+def _is_swapped(spec: FieldSpec, matching: Matching) -> str:
+    assert spec.given
+    return _is_in(spec.given, _numbers(spec.given, matching, lambda level: level.name == SWAPPED))
+
+
+def equal(name: str, matching: Matching) -> str:
+    """True where both sides have the same value (a list: a value in common). Over level numbers; never null."""
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        assert spec.given and spec.family
+        return f"({equal(spec.given, matching)} and {equal(spec.family, matching)})"
+    return _is_in(name, _numbers(name, matching, lambda level: level.name in ("the same", "in common")))
+
+
+def agree(name: str, matching: Matching) -> str:
+    """True where both sides have a value, the same or near in the sense of the kind. Over level numbers; never null."""
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        assert spec.given and spec.family
+        both = f"({agree(spec.given, matching)} and {agree(spec.family, matching)})"
+        return f"({both} or {_is_swapped(spec, matching)})"
+    return _is_in(name, _numbers(name, matching, lambda level: level.agrees))
+
+
+def conflict(name: str, matching: Matching) -> str:
+    """True where both sides have a value and the values contradict each other. Over level numbers; never null."""
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        assert spec.given and spec.family
+        either = f"({conflict(spec.given, matching)} or {conflict(spec.family, matching)})"
+        return f"({either} and not {_is_swapped(spec, matching)})"
+    return _is_in(name, [*_numbers(name, matching, lambda level: level.contradicts), len(levels(name, matching))])
+
+
+def asked(names: set[str], matching: Matching) -> list[str]:
+    """The fields whose levels answer questions about `names`: a person_name stands for its parts."""
+    found = set()
+    for name in names:
+        spec = matching.fields[name]
+        found |= {spec.given, spec.family} if spec.kind == "person_name" else {name}
+    return sorted(part for part in found if part)
+
+
+def pair_columns(names: set[str], matching: Matching) -> list[str]:
+    """The working-table columns that expressions about `names` read (before `_l` and `_r`)."""
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        name = waiting.pop()
+        spec = matching.fields[name]
+        if spec.kind == "person_name":
+            waiting |= {part for part in (spec.given, spec.family, spec.birth) if part} - found
+            continue
+        if name in found:
+            continue
+        found.add(name)
+        found |= {column.name for column in prepared(name, spec, True)}
+        if spec.birth:
+            waiting.add(spec.birth)
+        for other in matching.fields.values():
+            if other.kind == "person_name" and name in (other.given, other.family):
+                waiting |= {part for part in (other.given, other.family) if part} - found
+    return sorted(found)

@@ -1,0 +1,696 @@
+"""One reader per format: a delivered file becomes a table of texts, nothing converted, nothing lost.
+
+What belongs here: csv, fixed width, JSON, xlsx and Parquet, up to a temporary DuckDB table whose rows
+know their line. What does not: what the texts mean (`conversions`). A line that is no row of the format
+is a `Reject`; a file that is none of the format raises `FileProblem`.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import python_calamine
+
+from orchestration.contracts.loader import did_you_mean
+from orchestration.contracts.source import Source
+from orchestration.ingest import textfile
+from orchestration.ingest.conversions import JsonPaths, RowSource, json_path
+from orchestration.ingest.problems import refused, unreadable
+from orchestration.ingest.textfile import LONGEST_LINE, LONGEST_RAW, TextStats
+from orchestration.warehouse import Connection, literal, quote
+
+#: More columns than this is taken for a wrong delimiter.
+MOST_COLUMNS = 4096
+#: A JSON document is read whole; a larger one should come as JSON lines.
+LARGEST_DOCUMENT = 256 * 1024 * 1024
+#: An xlsx workbook is read whole.
+LARGEST_WORKBOOK = 1024 * 1024 * 1024
+_RAW = "raw_rows"
+_RULES = {
+    "MISSING COLUMNS": "columns",
+    "TOO MANY COLUMNS": "columns",
+    "UNQUOTED VALUE": "quotes",
+    "INVALID ENCODING": "encoding",
+    "LINE SIZE OVER MAXIMUM": "line_length",
+}
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that the format itself refuses."""
+
+    line_number: int
+    rule: str
+    reason: str
+    raw_text: str
+
+
+@dataclass
+class RawFile:
+    """A file as texts. `rows` counts the rows of the table; `rejects` come on top of them."""
+
+    rows: int
+    columns: tuple[str, ...]
+    rejects: list[Reject] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    kept: tuple[str, ...] = ()
+    encoding: str | None = None
+    delimiter: str | None = None
+    has_nul: bool = False
+    has_plain_spaces: bool = False
+    line_number: str = "rowid + 1"
+    text_path: Path | None = None
+    record_lines: np.ndarray | None = None
+    raw_sql: str | None = None
+    is_nested: bool = False
+    is_typed: bool = False
+    _expressions: dict[str, str] = field(default_factory=dict)
+
+    def row_source(self, delivery: Any = None) -> RowSource:
+        """How conversions find the columns, for one entity."""
+        if self.is_nested:
+            paths = JsonPaths(has_elements=delivery is not None and delivery.each is not None)
+            return RowSource(
+                _RAW, self.line_number, paths.find, is_nested=True, is_typed=True, paths=paths,
+                has_plain_spaces=self.has_plain_spaces,
+            )  # fmt: skip
+        return RowSource(
+            _RAW, self.line_number, self._find, is_typed=self.is_typed, has_plain_spaces=self.has_plain_spaces
+        )
+
+    def _find(self, name: str) -> str:
+        return self._expressions.get(name, "cast(null as varchar)")
+
+    @property
+    def rows_read(self) -> int:
+        return self.rows + len(self.rejects)
+
+    def raw_texts(self, connection: Connection, rows: list[tuple[int, int]]) -> dict[int, str]:
+        """The raw text of some rows, given as (rowid, line number): by rowid."""
+        if not rows:
+            return {}
+        if self.text_path is not None:
+            last = self._last_lines([line for _, line in rows])
+            texts = textfile.raw_lines(self.text_path, last)
+            return {row: texts.get(line, "") for row, line in rows}
+        ids = pa.table({"r": pa.array([row for row, _ in rows], pa.int64())})
+        connection.register("wanted_rows", ids)
+        found = connection.execute(
+            f"select rowid, left({self.raw_sql}, {LONGEST_RAW}) from {_RAW} where rowid in (select r from wanted_rows)"
+        ).fetchall()
+        connection.unregister("wanted_rows")
+        return dict(found)
+
+    def _last_lines(self, firsts: list[int]) -> dict[int, int]:
+        if self.record_lines is None:
+            return {line: line for line in firsts}
+        at = np.searchsorted(self.record_lines, firsts, side="right")
+        following = np.append(self.record_lines, 2**62)[at]
+        return {line: int(min(after - 1, line + 1000)) for line, after in zip(firsts, following, strict=True)}
+
+
+def read_raw(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    """Read one file into the temporary table of raw rows. Raises FileProblem."""
+    connection.execute(f"drop table if exists {_RAW}")
+    readers = {
+        "csv": _read_csv, "fixed": _read_fixed, "jsonl": _read_json_lines, "json": _read_json,
+        "xlsx": _read_xlsx, "parquet": _read_parquet,
+    }  # fmt: skip
+    try:
+        raw = readers[source.file.format](connection, path, stats, source, scratch)
+    except duckdb.Error as error:
+        # DuckDB quotes the offending line further down its message: only the first line is safe to show.
+        first = str(error).splitlines()[0].split("Original Line")[0][:200]
+        raise unreadable(
+            f"it cannot be read as {source.file.format} ({first}); check format, delimiter and quote"
+        ) from error
+    raw.has_nul = raw.has_nul or (source.file.format in ("csv", "fixed") and stats.nuls > 0)
+    return raw
+
+
+# --- csv ---------------------------------------------------------------------------------------
+
+
+def _read_csv(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    layout = source.file
+    textfile.check_is_text(stats, layout.encoding)
+    plain, stats = textfile.plain_text(path, stats, layout.encoding, scratch)
+    skipped = layout.skip_lines
+    if layout.names is None:
+        header = textfile.read_header(plain, layout.delimiter, layout.quote, layout.skip_lines)
+        if header is None:
+            raise unreadable("the file has no header line; ask for it again")
+        names, skipped = header.names, header.lines
+        whole = plain
+        if not header.is_one_line:
+            plain = _without_lines(plain, skipped, scratch)
+            before, skipped = skipped, 0
+        else:
+            before = 0
+    else:
+        names, before, whole = layout.names, 0, plain
+    told, repeated = _tell_apart(names)
+    _check_header(source, told, repeated)
+    expressions, kept, warnings = _place_columns(source, told)
+    raw = RawFile(
+        0, tuple(told), warnings=warnings, kept=kept, encoding=layout.encoding, delimiter=layout.delimiter,
+        has_nul=stats.nuls > 0, _expressions=expressions,
+    )  # fmt: skip
+    escape = layout.escape or layout.quote or ""
+    _scan_text(
+        connection, plain, len(names), skipped,
+        f"delim={literal(layout.delimiter)}, quote={literal(layout.quote or '')}, escape={literal(escape)}",
+        sorted({int(expression[1:]) for expression in expressions.values()}),
+    )  # fmt: skip
+    raw.rows = _count(connection)
+    raw.rejects = _rejects(connection, plain, before)
+    raw.text_path = whole
+    _number_lines(connection, raw, plain, stats, layout, skipped, before)
+    # Where a value holds a line end, it may also begin or end with one.
+    raw.has_plain_spaces = not stats.has_odd_spaces and raw.record_lines is None
+    return raw
+
+
+def _without_lines(plain: Path, lines: int, scratch: Path) -> Path:
+    target = scratch / "body.txt"
+    with plain.open("rb") as source, target.open("wb") as out:
+        for _ in range(lines):
+            source.readline()
+        while block := source.read(textfile.BLOCK):
+            out.write(block)
+    return target
+
+
+def _tell_apart(names: tuple[str, ...]) -> tuple[list[str], set[str]]:
+    """Give unnamed columns a name and repeated ones a number; returns the repeated names too."""
+    repeated = {name for name, count in Counter(names).items() if count > 1 and name}
+    seen: Counter[str] = Counter()
+    told = []
+    for index, name in enumerate(names):
+        seen[name] += 1
+        if not name:
+            told.append(f"column_{index + 1}")
+        else:
+            told.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return told, repeated
+
+
+def _used(source: Source) -> list[str]:
+    return list(dict.fromkeys(name for _, name in source.columns_read()))
+
+
+def _check_header(source: Source, names: list[str], repeated: set[str]) -> None:
+    used = _used(source)
+    if len(names) > MOST_COLUMNS:
+        raise unreadable(f"the file has {len(names)} columns, more than {MOST_COLUMNS}: check the delimiter", 1)
+    twice = sorted(repeated & set(used))
+    if twice:
+        raise refused(f'column "{twice[0]}" stands twice in the header; rename one at the source', 1)
+    missing = [name for name in used if _match(name, names) is None]
+    if not missing or source.drift.missing_column == "warn":
+        return
+    if len(missing) == len(used):
+        raise refused(_nothing_found(source, names), 1)
+    near = did_you_mean(missing[0], set(names) - set(used) - set(source.ignored))
+    hint = near if near.startswith("; did you mean") else "; ask for it, or mend the contract"
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    raise refused(f'column "{missing[0]}"{more} is missing from the file{hint}', 1)
+
+
+def _nothing_found(source: Source, names: list[str]) -> str:
+    layout = source.file
+    if layout.format == "csv" and len(names) == 1:
+        for delimiter in (";", ",", "\t", "|"):
+            found = textfile.split_line(names[0], delimiter, layout.quote)
+            if len(set(found) & set(_used(source))) > 1:
+                shown = "\\t" if delimiter == "\t" else delimiter
+                return f'the columns are parted by "{shown}", not by "{layout.delimiter}"; declare delimiter: "{shown}"'
+    return (
+        "none of the columns of the contract is in the first line; check delimiter and encoding, or declare "
+        "names: [...] if the file has no header"
+    )
+
+
+def _match(name: str, names: list[str]) -> str | None:
+    """The column of the file that a contract means: exact, else the only one that differs by case."""
+    if name in names:
+        return name
+    near = [other for other in names if other.casefold() == name.casefold()]
+    return near[0] if len(near) == 1 else None
+
+
+def _place_columns(source: Source, names: list[str]) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
+    """({contract name: column of the raw table}, new columns that are kept, warnings)."""
+    warnings = []
+    expressions = {}
+    for name in _used(source):
+        found = _match(name, names)
+        if found is None:
+            warnings.append(f'column "{name}" is missing from the file; it is left empty')
+        else:
+            expressions[name] = f"c{names.index(found)}"
+    taken = set(expressions.values())
+    ignored = {name.casefold() for name in source.ignored}
+    new = [
+        name
+        for index, name in enumerate(names)
+        if f"c{index}" not in taken and name.split("#")[0].casefold() not in ignored
+    ]
+    kept: list[str] = []
+    if new and source.drift.new_column == "block":
+        raise refused(f'column "{new[0]}" is new; map it or list it under ignored', 1)
+    if new and source.drift.new_column == "warn":
+        kept = new
+        shown = ", ".join(f'"{name}"' for name in new[:5]) + (", ..." if len(new) > 5 else "")
+        warnings.append(f"new column(s) {shown}: kept as custom attributes; map them or list them under ignored")
+        expressions.update({name: f"c{names.index(name)}" for name in new})
+    return expressions, tuple(kept), warnings
+
+
+def _scan_text(
+    connection: Connection, path: Path, width: int, skipped: int, dialect: str, columns: list[int] | None
+) -> None:
+    """Fill the raw table from a plain text file, as texts; what is no row goes to the rejects table."""
+    for table in ("rejected", "rejected_scans"):
+        connection.execute(f"drop table if exists {table}")
+    declared = "{" + ", ".join(f"'c{index}': 'varchar'" for index in range(width)) + "}"
+    kept = ", ".join(f"c{index}" for index in columns) if columns else "c0"
+    connection.execute(
+        f"create temp table {_RAW} as select {kept} from read_csv({literal(str(path))}, columns={declared}, "
+        f"auto_detect=false, header=false, skip={skipped}, {dialect}, store_rejects=true, rejects_table='rejected', "
+        f"rejects_scan='rejected_scans', max_line_size={LONGEST_LINE + 4096}, null_padding=false)"
+    )
+
+
+def _count(connection: Connection) -> int:
+    row = connection.execute(f"select count(*) from {_RAW}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _rejects(connection: Connection, path: Path, lines_before: int) -> list[Reject]:
+    found = connection.execute(
+        "select line_byte_position - 1 as starts_at, arg_min(cast(error_type as varchar), column_idx), "
+        "arg_min(error_message, column_idx), min(csv_line) from rejected group by line_byte_position order by starts_at"
+    ).fetchall()
+    if not found:
+        return []
+    numbers = textfile.lines_at(path, [max(0, int(at)) for at, _, _, _ in found])
+    rejects = []
+    for (_, kind, message, text), number in zip(found, numbers, strict=True):
+        kind = kind or "LINE SIZE OVER MAXIMUM"
+        rule = _RULES.get(kind, "format")
+        reason = {
+            "columns": (message or "")
+            .replace("Expected Number of Columns", "columns expected")
+            .replace("Found", "found"),
+            "quotes": "a quote that is not closed, or text after a closing quote",
+            "encoding": "bytes that are not text in the declared encoding",
+            "line_length": f"a line longer than {LONGEST_LINE // 2**20} MB",
+        }.get(rule, "this is no row of the format")
+        whole = (text or "").strip("\r\n")
+        # Rows that an open quote swallowed are rows all the same: each line is counted.
+        lines = whole.split("\n") if rule == "quotes" else [whole]
+        for index, line in enumerate(lines):
+            swallowed = "" if index == 0 else f" (swallowed by the quote opened on line {number + lines_before})"
+            rejects.append(
+                Reject(number + lines_before + index, rule, reason + swallowed, line[:LONGEST_RAW].rstrip("\r"))
+            )
+    return rejects
+
+
+def _number_lines(
+    connection: Connection, raw: RawFile, plain: Path, stats: TextStats, layout: Any, skipped: int, before: int
+) -> None:
+    """Give each row its physical line. Simple arithmetic where no value holds a line end."""
+    rejected = sorted({reject.line_number - before for reject in raw.rejects})
+    lines = stats.lines - before - skipped
+    if lines == raw.rows + len(rejected):
+        if len(rejected) <= 200:
+            raw.line_number = _shifted(skipped + before, [line - skipped for line in rejected])
+            return
+        numbers = np.arange(1, lines + 1, dtype=np.int64) + skipped
+        numbers = numbers[~np.isin(numbers, rejected)] + before
+    else:
+        records = len({reject.line_number for reject in raw.rejects if "swallowed" not in reject.reason})
+        firsts = sorted({r.line_number - before for r in raw.rejects if "swallowed" not in r.reason})
+        numbers = textfile.record_starts(plain, layout.quote, skipped)
+        if len(numbers) != raw.rows + records and len(layout.delimiter) == 1:
+            numbers = textfile.csv_record_starts(plain, layout.delimiter, layout.quote, layout.escape, skipped)
+        if len(numbers) != raw.rows + records:
+            raw.warnings.append("line numbers may be off: quotes stand within values")
+            raw.line_number = f"rowid + {skipped + before + 1}"
+            return
+        raw.record_lines = numbers + before
+        numbers = numbers[~np.isin(numbers, firsts)] + before
+        if len(numbers) != raw.rows:
+            raw.warnings.append("line numbers may be off: quotes stand within values")
+            raw.record_lines = None
+            raw.line_number = f"rowid + {skipped + before + 1}"
+            return
+    connection.register("numbered", pa.table({"line_number": pa.array(numbers, pa.int64())}))
+    connection.execute("create or replace temp table row_lines as select line_number from numbered")
+    connection.unregister("numbered")
+    connection.execute(
+        f"create or replace temp table numbered_rows as select {_RAW}.*, row_lines.line_number as line_at "
+        f"from {_RAW} positional join row_lines"
+    )
+    connection.execute(f"drop table {_RAW}")
+    connection.execute(f"alter table numbered_rows rename to {_RAW}")
+    connection.execute("drop table row_lines")
+    raw.line_number = "line_at"
+
+
+def _shifted(offset: int, rejected: list[int]) -> str:
+    """`rowid` as line number, where lines at the (relative, ascending) places `rejected` are no rows."""
+    base = f"rowid + {offset + 1}"
+    if not rejected:
+        return base
+    # Row i of those that are left stands after all rejected places p_j with p_j - j <= i + 1.
+    steps = " ".join(
+        f"when rowid >= {place - index - 1} then {base} + {index + 1}"
+        for index, place in reversed(list(enumerate(rejected)))
+    )
+    return f"case {steps} else {base} end"
+
+
+# --- fixed width and JSON lines ----------------------------------------------------------------
+
+#: Separates nothing: the whole line is one value.
+_ONE_VALUE = "delim='\x1e\x1f', quote='', escape=''"
+
+
+def _scan_lines(
+    connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path, skipped: int
+) -> tuple[Path, list[Reject], TextStats]:
+    textfile.check_is_text(stats, source.file.encoding)
+    plain, stats = textfile.plain_text(path, stats, source.file.encoding, scratch)
+    _scan_text(connection, plain, 1, skipped, _ONE_VALUE, [0])
+    rejects = _rejects(connection, plain, 0)
+    connection.execute(f"alter table {_RAW} rename to all_lines")
+    number = _shifted(skipped, [reject.line_number - skipped for reject in rejects])
+    connection.execute(
+        f"create temp table {_RAW} as select c0 as line, {number} as line_at from all_lines where trim(c0) <> ''"
+    )
+    connection.execute("drop table all_lines")
+    return plain, rejects, stats
+
+
+def _read_fixed(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    layout = source.file
+    fields = layout.fields or {}
+    _, rejects, stats = _scan_lines(connection, path, stats, source, scratch, layout.skip_lines)
+    least = max(first for first, _ in fields.values())
+    most = max(first + width - 1 for first, width in fields.values())
+    rejects += _split_off(
+        connection, f"length(line) < {least}", "columns", f"the line is shorter than {least} characters"
+    )
+    rejects += _split_off(
+        connection, f"length(rtrim(line)) > {most}", "columns", f"the line is longer than {most} characters"
+    )
+    expressions = {name: f"substr(line, {first}, {width})" for name, (first, width) in fields.items()}
+    return RawFile(
+        _count(connection), tuple(fields), rejects, encoding=layout.encoding, has_nul=stats.nuls > 0,
+        has_plain_spaces=not stats.has_odd_spaces,
+        line_number="line_at", raw_sql="line", _expressions=expressions,
+    )  # fmt: skip
+
+
+def _split_off(connection: Connection, test: str, rule: str, reason: str) -> list[Reject]:
+    found = connection.execute(
+        f"select line_at, left(line, {LONGEST_RAW}) from {_RAW} where {test} order by line_at"
+    ).fetchall()
+    if found:
+        connection.execute(f"create or replace temp table good_rows as select * from {_RAW} where not ({test})")
+        connection.execute(f"drop table {_RAW}")
+        connection.execute(f"alter table good_rows rename to {_RAW}")
+    return [Reject(int(line), rule, reason, text) for line, text in found]
+
+
+def _read_json_lines(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    _, rejects, stats = _scan_lines(connection, path, stats, source, scratch, 0)
+    rejects += _split_off(connection, "not json_valid(line)", "json", "this line is not valid JSON")
+    rejects += _split_off(connection, "json_type(line) <> 'OBJECT'", "json", "this line is no JSON object")
+    raw = RawFile(
+        _count(connection), (), rejects, encoding=source.file.encoding, line_number="line_at", raw_sql="line",
+        is_nested=True, is_typed=True, has_plain_spaces=not (stats.has_odd_spaces or stats.has_backslash),
+    )  # fmt: skip
+    _check_paths(connection, raw, source)
+    return raw
+
+
+def _read_json(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    textfile_stats = stats
+    if textfile_stats.size > LARGEST_DOCUMENT:
+        raise refused(
+            f"a JSON document larger than {LARGEST_DOCUMENT // 2**20} MB; ask for JSON lines (one row per line)"
+        )
+    if stats.size == 0:
+        raise unreadable("the file is empty; ask for it again")
+    try:
+        document = json.loads(
+            path.read_bytes().decode(source.file.encoding).removeprefix("\ufeff"),
+            parse_float=str, parse_constant=str,
+        )  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise unreadable(
+            f"byte {error.start} is not {source.file.encoding}; declare the encoding of the file"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise unreadable(f"this is not valid JSON ({error.msg}); is the file complete?", error.lineno) from None
+    except RecursionError:
+        raise unreadable("the JSON is nested too deeply to be data") from None
+    items = _rows_at(document, source.file.rows_at)
+    table = pa.table(
+        {
+            "line": pa.array([json.dumps(item, ensure_ascii=False) for item in items], pa.string()),
+            "line_at": pa.array(range(1, len(items) + 1), pa.int64()),
+        }
+    )
+    connection.register("items", table)
+    connection.execute(f"create temp table {_RAW} as select * from items")
+    connection.unregister("items")
+    rejects = _split_off(connection, "json_type(line) <> 'OBJECT'", "json", "this element is no JSON object")
+    raw = RawFile(
+        _count(connection), (), rejects, encoding=source.file.encoding, line_number="line_at", raw_sql="line",
+        is_nested=True, is_typed=True,
+    )  # fmt: skip
+    _check_paths(connection, raw, source)
+    return raw
+
+
+def _rows_at(document: Any, path: str | None) -> list[Any]:
+    for step in path.split(".") if path else []:
+        if not isinstance(document, dict) or step not in document:
+            raise refused(f'there is nothing at rows_at "{path}"; check the path in the contract')
+        document = document[step]
+    if isinstance(document, dict) and path is None:
+        return [document]
+    if not isinstance(document, list):
+        raise refused(f'what stands at rows_at "{path or ""}" is no array of rows; check the path in the contract')
+    return document
+
+
+def _check_paths(connection: Connection, raw: RawFile, source: Source) -> None:
+    """Drift of JSON rows: top-level names that the contract does not know, keys that never come.
+
+    Optional names may be absent from a whole file, so only keys and required columns are missed.
+    """
+    found = connection.execute(
+        f"select distinct unnest(json_keys(line)) as name from (select line from {_RAW} limit 20000) order by name"
+    ).fetchall()
+    names = [str(name) for (name,) in found]
+    raw.columns = tuple(names)
+    paths = {name.removeprefix("$.") for name in _used(source)} | set(source.ignored)
+    paths |= {delivery.each for _, delivery in source.entities() if delivery.each}
+    known = {_first_step(path) for path in paths if not path.startswith("@")}
+    if any(delivery.each for _, delivery in source.entities()):
+        known |= {path for path in paths if "." not in path}
+    new = [name for name in names if name not in known]
+    if new and source.drift.new_column == "block":
+        raise refused(f'"{new[0]}" is new in the rows; map it or list it under ignored')
+    if new and source.drift.new_column == "warn":
+        raw.kept = tuple(new)
+        shown = ", ".join(f'"{name}"' for name in new[:5]) + (", ..." if len(new) > 5 else "")
+        raw.warnings.append(f"new name(s) {shown}: kept as custom attributes; map them or list them under ignored")
+    if not raw.rows or source.drift.missing_column == "warn":
+        return
+    for _, delivery in source.entities():
+        if delivery.each or delivery.when:
+            continue
+        needed = [*(delivery.key or ()), *(n for r in delivery.columns.values() if r.required for n in r.columns or ())]
+        for name in needed:
+            row = connection.execute(
+                f"select count(*) from (select line from {_RAW} limit 20000) "
+                f"where json_extract(line, {literal(json_path(name))}) is not null"
+            ).fetchone()
+            if row and row[0] == 0:
+                near = did_you_mean(name, new)
+                hint = near if near.startswith("; did you mean") else "; ask for it, or mend the contract"
+                raise refused(f'"{name}" is in none of the rows{hint}')
+
+
+def _first_step(path: str) -> str:
+    return path.split(".")[0].split("[")[0]
+
+
+# --- xlsx and Parquet --------------------------------------------------------------------------
+
+
+def _read_xlsx(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    rows = _sheet_rows(path, stats, source)
+    position, header = next(
+        ((index, row) for index, row in enumerate(rows) if index >= source.file.skip_lines and _has_value(row)),
+        (0, None),
+    )
+    if header is None:
+        raise unreadable("the sheet is empty; ask for it again")
+    titles = [" ".join(_cell_text(cell).split()) if cell != "" else "" for cell in header]
+    while titles and not titles[-1]:
+        titles.pop()
+    names, repeated = _tell_apart(tuple(titles))
+    _check_header(source, names, repeated)
+    expressions, kept, warnings = _place_columns(source, names)
+    width = len(names)
+    lines: list[int] = []
+    cells: list[list[str | None]] = [[] for _ in range(width)]
+    rejects: list[Reject] = []
+    for index in range(position + 1, len(rows)):
+        row = rows[index]
+        if not _has_value(row):
+            continue
+        if any(cell not in ("", None) for cell in row[width:]):
+            text = json.dumps([_cell_text(cell) for cell in row], ensure_ascii=False)[:LONGEST_RAW]
+            rejects.append(Reject(index + 1, "columns", f"more cells than the {width} of the header", text))
+            continue
+        lines.append(index + 1)
+        for column in range(width):
+            cell = row[column] if column < len(row) else ""
+            cells[column].append(None if cell in ("", None) else _cell_text(cell))
+    table = pa.table(
+        {
+            **{f"c{index}": pa.array(values, pa.string()) for index, values in enumerate(cells)},
+            "line_at": pa.array(lines, pa.int64()),
+        }
+    )
+    connection.register("cells", table)
+    connection.execute(f"create temp table {_RAW} as select * from cells")
+    connection.unregister("cells")
+    return RawFile(
+        len(lines), tuple(names), rejects, warnings, kept, line_number="line_at",
+        raw_sql=_row_as_json(names), is_typed=True, _expressions=expressions,
+    )  # fmt: skip
+
+
+def _sheet_rows(path: Path, stats: TextStats, source: Source) -> list[list[Any]]:
+    if stats.size == 0:
+        raise unreadable("the file is empty; ask for it again")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        raise unreadable("this is no xlsx workbook, or a truncated one; ask for it again, saved as .xlsx") from None
+    if total > LARGEST_WORKBOOK or (total > 64 * 2**20 and total > 200 * stats.size):
+        raise refused(
+            f"the workbook unpacks to {total // 2**20} MB from {stats.size // 1024} kB; ask for csv or Parquet"
+        )
+    try:
+        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
+        wanted = source.file.sheet or (workbook.sheet_names[0] if workbook.sheet_names else "")
+        if wanted not in workbook.sheet_names:
+            raise refused(f'the workbook has no sheet "{wanted}"{did_you_mean(wanted, workbook.sheet_names)}')
+        rows: list[list[Any]] = workbook.get_sheet_by_name(wanted).to_python(skip_empty_area=False)
+    except (python_calamine.CalamineError, python_calamine.PasswordError) as error:
+        kind = "protected by a password" if isinstance(error, python_calamine.PasswordError) else "damaged"
+        raise unreadable(f"the workbook is {kind}; ask for it again, saved as a plain .xlsx") from None
+    return rows
+
+
+def _has_value(row: list[Any]) -> bool:
+    return any(cell not in ("", None) for cell in row)
+
+
+def _cell_text(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if hasattr(cell, "isoformat"):
+        return str(cell.isoformat(" ") if hasattr(cell, "hour") and hasattr(cell, "year") else cell.isoformat())
+    return "" if cell is None else str(cell)
+
+
+def _row_as_json(names: list[str]) -> str:
+    pairs = ", ".join(f"{literal(name)}, c{index}" for index, name in enumerate(names))
+    return f"cast(json_merge_patch('{{}}', json_object({pairs})) as varchar)"
+
+
+def _read_parquet(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
+    if stats.size == 0:
+        raise unreadable("the file is empty; ask for it again")
+    if not stats.head.startswith(b"PAR1"):
+        raise unreadable("this is no Parquet file; declare its format or ask for Parquet")
+    described = connection.execute(f"describe select * from read_parquet({literal(str(path))})").fetchall()
+    types = {str(name): str(kind) for name, kind, *_ in described}
+    if len(types) > MOST_COLUMNS:
+        raise unreadable(f"the file has {len(types)} columns, more than {MOST_COLUMNS}")
+    top = list(types)
+    _check_header(_top_level(source, top), top, set())
+    flat = _top_level(source, top)
+    expressions, kept, warnings = _place_columns(flat, top)
+    chosen = sorted({int(expression[1:]) for expression in expressions.values()})
+    selected = ", ".join(f"{_as_text(top[index], types[top[index]])} as c{index}" for index in chosen)
+    connection.execute(
+        f"create temp table {_RAW} as select {selected or 'null as c0'} from read_parquet({literal(str(path))})"
+    )
+    for name in _used(source):
+        if name not in expressions and _first_step(name) in expressions:
+            rest = name[len(_first_step(name)) :].removeprefix(".")
+            expressions[name] = f"json_extract_string({expressions[_first_step(name)]}, {literal(json_path(rest))})"
+    return RawFile(
+        _count(connection), tuple(top), [], warnings, kept, line_number="rowid + 1",
+        raw_sql="cast(json_merge_patch('{}', json_object("
+        + ", ".join(f"{literal(top[index])}, c{index}" for index in chosen) + ")) as varchar)",
+        is_typed=True, _expressions=expressions,
+    )  # fmt: skip
+
+
+class _TopLevel:
+    """A source whose column names are cut to their first step: structs are read whole."""
+
+    def __init__(self, source: Source, names: list[str]) -> None:
+        self._source, self._names = source, names
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def columns_read(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        for location, name in self._source.columns_read():
+            yield location, name if _match(name, self._names) else _first_step(name)
+
+
+def _top_level(source: Source, names: list[str]) -> Any:
+    return _TopLevel(source, names)
+
+
+def _as_text(name: str, kind: str) -> str:
+    column = quote(name)
+    if kind in ("DOUBLE", "FLOAT"):
+        # pandas writes whole numbers with gaps as floating point: 12346.0 is the key 12346.
+        return (
+            f"case when {column} = trunc({column}) and abs({column}) < 1e15 "
+            f"then cast(cast({column} as bigint) as varchar) else cast({column} as varchar) end"
+        )
+    if kind.endswith("[]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return f"cast(to_json({column}) as varchar)"
+    if kind == "BLOB":
+        return f"try(decode({column}))"
+    return f"cast({column} as varchar)"

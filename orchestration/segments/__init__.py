@@ -1,0 +1,36 @@
+"""Segments: who belongs to each, since when and why, and the triggers that follow from it.
+
+What belongs here: rules into SQL (`compiler`, `dialect`), their evaluation and life (`materialise`), a look
+before they live (`preview`), rules in words (`words`), triggers (`triggers`). What does not: the language
+itself (`orchestration.contracts.segment`), audience files (`orchestration.activation`).
+
+    report = materialise(connection, workspace, definitions, as_of_on=..., version=..., run_id=...,
+                         is_forward=True, only=None)
+"""
+
+from orchestration.segments.materialise import (
+    SEGMENT_CHANGES,
+    SEGMENT_SIZES,
+    SegmentSize,
+    SegmentsReport,
+    catalogue_of,
+    company_time_zone,
+    materialise,
+)
+from orchestration.segments.preview import Difference, Explanation, Preview, diff, explain, preview
+
+__all__ = [
+    "SEGMENT_CHANGES",
+    "SEGMENT_SIZES",
+    "Difference",
+    "Explanation",
+    "Preview",
+    "SegmentSize",
+    "SegmentsReport",
+    "catalogue_of",
+    "company_time_zone",
+    "diff",
+    "explain",
+    "materialise",
+    "preview",
+]

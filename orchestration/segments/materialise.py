@@ -1,0 +1,673 @@
+"""Evaluate the segments of a run and keep their life: members, entries and exits, sizes, overlap.
+
+What belongs here: the tables of schema `segments` and the registry tables `segment_changes` and
+`segment_sizes`. What does not: what a rule means (`compiler`), triggers (`triggers`).
+
+Time. The registry holds one row per entry and exit, stamped by the run that saw it; a run for D reads the
+rows up to D, so a backfill shows the dated view and appends nothing. A customer who enters and leaves
+within the runs of one date leaves no trace in the history, and one who leaves and comes back within them
+never left: a date has one answer, however many runs it took.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime as dt
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from orchestration import registry
+from orchestration.contracts.loader import did_you_mean
+from orchestration.contracts.segment import (
+    CHANNELS,
+    LIST_KEYS,
+    FieldCatalogue,
+    SegmentSet,
+    check_condition,
+    field_type,
+)
+from orchestration.errors import DeclarationError, UsageError
+from orchestration.registry import RegistryTable
+from orchestration.segments.compiler import STATIC_LISTS, Compiled, compile_segments, member_column, segment_sql
+from orchestration.segments.words import explain_segment
+from orchestration.settings import Workspace
+from orchestration.warehouse import Connection, literal
+
+SEGMENT_CHANGES = RegistryTable(
+    "segment_changes",
+    {
+        "segment": "varchar",
+        "customer_id": "varchar",
+        "change": "varchar",  # entered or left
+        "entered_on": "date",  # of the stay that begins or ends
+        "cause": "varchar",  # first, data, rule, merged or retired
+    },
+)
+SEGMENT_SIZES = RegistryTable(
+    "segment_sizes",
+    {
+        "segment": "varchar",
+        "rule_hash": "varchar",
+        "size": "bigint",
+        "customer_count": "bigint",
+        "control_count": "bigint",
+        "reachable_email_count": "bigint",
+        "reachable_sms_count": "bigint",
+        "reachable_phone_count": "bigint",
+        "reachable_post_count": "bigint",
+        "entered_count": "bigint",
+        "left_count": "bigint",
+    },
+)
+
+
+@dataclass(frozen=True)
+class SegmentSize:
+    """The size of one segment at one date; counts of customers.
+
+    `status`: ok, below or above (of its expected rate), empty, universal (everyone), unchecked (no rate declared).
+    """
+
+    segment: str
+    size: int
+    rate: float
+    previous_size: int | None
+    customer_count: int
+    control_count: int
+    reachable_email_count: int
+    reachable_sms_count: int
+    reachable_phone_count: int
+    reachable_post_count: int
+    entered_count: int
+    left_count: int
+    status: str
+
+    @property
+    def is_as_expected(self) -> bool:
+        return self.status in ("ok", "unchecked")
+
+
+@dataclass(frozen=True)
+class SegmentsReport:
+    """What a run's segments came to: counts only."""
+
+    as_of_on: dt.date
+    customer_count: int
+    member_count: int
+    staged_changes: int
+    sizes: tuple[SegmentSize, ...]
+    unknown_list_rows: int
+    seconds: dict[str, float]
+
+    def of_segment(self, segment: str) -> SegmentSize:
+        return next(size for size in self.sizes if size.segment == segment)
+
+
+def catalogue_of(connection: Connection) -> FieldCatalogue:
+    """The fields that `marts.customer_360` really has."""
+    found = connection.execute(
+        "select column_name, data_type from information_schema.columns "
+        "where table_schema = 'marts' and table_name = 'customer_360' and table_catalog = current_database()"
+    ).fetchall()
+    return FieldCatalogue({name: field_type(name, kind) for name, kind in found})
+
+
+def company_time_zone(connection: Connection) -> str:
+    """The time zone of as-of dates."""
+    if not has_table(connection, "control", "company"):
+        return "Europe/Paris"
+    row = connection.execute("select time_zone from control.company").fetchone()
+    return str(row[0]) if row else "Europe/Paris"
+
+
+def materialise(
+    connection: Connection,
+    workspace: Workspace,
+    definitions: SegmentSet,
+    *,
+    as_of_on: dt.date,
+    version: str,
+    run_id: str,
+    is_forward: bool,
+    only: set[str] | None = None,
+) -> SegmentsReport:
+    """Evaluate `only` (all by default) and write the tables of schema `segments` for them.
+
+    Tables written by the same run for other segments are kept; older ones go. Raises DeclarationError
+    where a rule names a field that customer_360 does not have, UsageError for an unknown segment.
+    """
+    clock = _Clock()
+    known = definitions.by_name
+    for name in sorted(only or ()):
+        if name not in known:
+            raise UsageError(f'no segment "{name}"{did_you_mean(name, known)}')
+    chosen = sorted(known if only is None else only)
+    catalogue, time_zone = catalogue_of(connection), company_time_zone(connection)
+    _refuse_missing_fields(definitions, catalogue)
+
+    _begin(connection, None if only is None else chosen, as_of_on=as_of_on, version=version, run_id=run_id)
+    unknown_list_rows = load_lists(connection, definitions)
+    reach = tuple(f"is_contactable_{channel}" for channel in CHANNELS)
+    compiled = compile_segments(
+        definitions, catalogue, as_of_on=as_of_on, time_zone=time_zone, only=set(chosen), keep=reach
+    )
+    clock.lap("prepare")
+    evaluate(connection, compiled)
+    clock.lap("evaluate")
+
+    previous = _previous_sizes(connection, workspace, as_of_on, version)
+    hashes = {name: definitions.rule_hash(name) for name in chosen}
+    _read_stays(connection, workspace, as_of_on, None if only is None else chosen)
+    clock.lap("read_registry")
+    _write_members(connection, compiled, chosen, as_of_on)
+    clock.lap("members")
+    _write_changes(connection, chosen, hashes, previous, as_of_on)
+    _write_history(connection, chosen, as_of_on, is_whole=only is None)
+    clock.lap("history")
+    sizes, customers = _write_sizes(connection, workspace, definitions, chosen, hashes, previous, as_of_on, version)
+    clock.lap("sizes")
+    _write_definitions(connection, definitions, chosen, hashes, catalogue, as_of_on, time_zone)
+    clock.lap("definitions")
+    for table in ("evaluated", "stays__", "merged__"):
+        connection.execute(f"drop table if exists temp.{table}")
+
+    staged = 0
+    if is_forward:
+        # Staging replaces within a version, so a partial run stages what the whole version has so far.
+        stamp = {"as_of_on": as_of_on, "version": version, "run_id": run_id}
+        staged = registry.stage(
+            workspace, SEGMENT_CHANGES, connection, f"select {_columns(SEGMENT_CHANGES)} from segments.changes", **stamp
+        )
+        registry.stage(
+            workspace, SEGMENT_SIZES, connection,
+            f"select {_columns(SEGMENT_SIZES)} from segments.sizes where as_of_on = date '{as_of_on}'", **stamp,
+        )  # fmt: skip
+    clock.lap("stage")
+    members = connection.execute("select count(*) from segments.members").fetchone()
+    return SegmentsReport(
+        as_of_on, customers, int(members[0]) if members else 0, staged, sizes, unknown_list_rows, clock.laps
+    )
+
+
+def _columns(table: RegistryTable) -> str:
+    return ", ".join(table.columns)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+def _refuse_missing_fields(definitions: SegmentSet, catalogue: FieldCatalogue) -> None:
+    names = set(definitions.by_name)
+    problems = [
+        f"{segment.segment}.yml: {message}"
+        for segment in definitions
+        for _, message in check_condition(segment.where, catalogue, names, definitions.lists, ("where",))
+    ]
+    if problems:
+        raise DeclarationError("\n".join(problems))
+
+
+_TABLES = {
+    "definitions": "segment varchar, version integer, rule_hash varchar, label_en varchar, label_fr varchar, "
+    "objective varchar, rule_en varchar, rule_fr varchar, sql varchar, owner varchar, tags varchar, priority integer, "
+    "exclusive_group varchar, control_group double, expected_low_rate double, expected_high_rate double, "
+    "includes_suppressed boolean, declaration varchar",
+    "members": "segment varchar, customer_id varchar, entered_on date, is_control boolean, reason varchar",
+    "changes": "segment varchar, customer_id varchar, change varchar, entered_on date, cause varchar",
+    "history": "segment varchar, customer_id varchar, entered_on date, left_on date",
+    "sizes": "segment varchar, as_of_on date, rule_hash varchar, size bigint, rate double, previous_size bigint, "
+    "customer_count bigint, control_count bigint, reachable_email_count bigint, reachable_sms_count bigint, "
+    "reachable_phone_count bigint, reachable_post_count bigint, entered_count bigint, left_count bigint, status varchar",
+    "overlap": "left_segment varchar, right_segment varchar, both_count bigint, jaccard double",
+}
+
+
+def _begin(connection: Connection, chosen: list[str] | None, *, as_of_on: dt.date, version: str, run_id: str) -> None:
+    """Empty tables, or, where this very run already wrote some segments, tables without the chosen ones."""
+    connection.execute("create schema if not exists segments")
+    stamp = (as_of_on, version, run_id)
+    is_same_run = False
+    if chosen is not None and has_table(connection, "segments", "evaluation"):
+        is_same_run = (
+            connection.execute("select as_of_on, version, run_id from segments.evaluation").fetchone() == stamp
+        )
+    if chosen is None or not is_same_run:
+        for name, columns in _TABLES.items():
+            connection.execute(f"create or replace table segments.{name} ({columns})")
+        connection.execute(
+            "create or replace table segments.evaluation (as_of_on date, version varchar, run_id varchar)"
+        )
+        connection.execute("insert into segments.evaluation values (?, ?, ?)", list(stamp))
+        return
+    names = _listing(chosen)
+    for name in ("definitions", "members", "changes", "history", "sizes"):
+        connection.execute(f"delete from segments.{name} where segment in ({names})")
+    connection.execute(f"delete from segments.overlap where left_segment in ({names}) or right_segment in ({names})")
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(literal(name) for name in names) or "''"
+
+
+def has_table(connection: Connection, schema: str, table: str) -> bool:
+    """Asked by naming it: in a published file, schema `rcu` is the file's main schema under another name."""
+    try:
+        connection.execute(f"select 1 from {schema}.{table} limit 0")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------
+# Static lists
+
+
+def load_lists(connection: Connection, definitions: SegmentSet, *, into: str = STATIC_LISTS) -> int:
+    """Write the customers of every static list; the file is the list, whole. Returns the rows that name nobody.
+
+    A row names a customer by the first filled one of `LIST_KEYS`: ids that have since merged follow.
+    """
+    used = sorted(
+        {condition.in_list for segment in definitions for condition in segment.where.walk() if condition.in_list}
+    )
+    rows = [row for name in used for row in _list_rows(name, definitions.lists[name])]
+    connection.register("list_rows__", pa.table(
+        {
+            "list_name": pa.array([row[0] for row in rows], pa.string()),
+            "key": pa.array([row[1] for row in rows], pa.string()),
+            "value": pa.array([row[2] for row in rows], pa.string()),
+        }
+    ))  # fmt: skip
+    by_id = "select value as named, value as customer_id from (select distinct value from list_rows__ where key = 'customer_id')"
+    if has_table(connection, "identity", "current_ids"):
+        by_id = "select customer_id as named, current_customer_id as customer_id from identity.current_ids"
+    by_value = "select cast(null as varchar) as type, cast(null as varchar) as value, cast(null as varchar) as customer_id where false"
+    if has_table(connection, "rcu", "identifiers"):
+        by_value = "select type, value, customer_id from rcu.identifiers where not is_shared"
+    kind = "temp table" if into.startswith("temp.") else "table"
+    connection.execute(
+        f"""
+        create or replace {kind} {into} as
+        with named as (
+            select list_rows__.list_name, ids.customer_id
+            from list_rows__ inner join ({by_id}) as ids on ids.named = list_rows__.value
+            where list_rows__.key = 'customer_id'
+            union
+            select list_rows__.list_name, identifiers.customer_id
+            from list_rows__ inner join ({by_value}) as identifiers
+                on identifiers.type = list_rows__.key and identifiers.value = list_rows__.value
+        )
+        select named.list_name, named.customer_id
+        from named
+        inner join marts.customer_360 as customers on customers.customer_id = named.customer_id
+        order by named.list_name, named.customer_id
+        """
+    )
+    found = connection.execute(f"select count(*) from {into}").fetchone()
+    connection.unregister("list_rows__")
+    return max(0, len(rows) - (int(found[0]) if found else 0))
+
+
+def _list_rows(name: str, path: Path) -> list[tuple[str, str, str]]:
+    rows = set()
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        for row in csv.DictReader(handle):
+            for key in LIST_KEYS:
+                value = (row.get(key) or "").strip()
+                if value:
+                    rows.add((name, key, value.lower() if key == "email" else value))
+                    break
+    return sorted(rows)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Members and their history
+
+
+def _read_stays(connection: Connection, workspace: Workspace, as_of_on: dt.date, chosen: list[str] | None) -> None:
+    """stays__: every stay in a segment that runs up to this one saw, one row per segment, customer and entry."""
+    where = f"where segment in ({_listing(chosen)})" if chosen is not None else ""
+    connection.execute(
+        f"""
+        create or replace temp table stays__ as
+        select
+            segment,
+            customer_id,
+            entered_on,
+            sum(case when change = 'entered' then 1 else -1 end) > 0 as is_open,
+            max(case when change = 'left' then as_of_on end) as left_on
+        from ({registry.rows(workspace, SEGMENT_CHANGES, as_of_on=as_of_on)})
+        {where}
+        group by segment, customer_id, entered_on
+        """
+    )
+    # Customers who became part of another: the other takes over their stay.
+    merged = "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
+    if has_table(connection, "identity", "current_ids"):
+        merged = (
+            "select customer_id, current_customer_id from identity.current_ids "
+            "where current_customer_id is not null and current_customer_id <> customer_id"
+        )
+    connection.execute(
+        f"""
+        create or replace temp table merged__ as
+        select stays__.segment, merged.current_customer_id as customer_id, min(stays__.entered_on) as entered_on
+        from stays__
+        inner join ({merged}) as merged on merged.customer_id = stays__.customer_id
+        where stays__.is_open
+        group by stays__.segment, merged.current_customer_id
+        """
+    )
+
+
+def _write_members(connection: Connection, compiled: Compiled, chosen: list[str], as_of_on: dt.date) -> None:
+    """segments.members: who is in, since when, and the values that made it so."""
+    if not chosen:
+        return
+    selects = []
+    for name in chosen:
+        is_control = compiled.controls.get(name, "false")
+        selects.append(
+            f"select {literal(name)} as segment, customer_id, {is_control} as is_control, {compiled.reasons[name]} as reason "
+            f"from temp.evaluated where {member_column(name)}"
+        )
+    members = " union all ".join(selects)
+    is_first = connection.execute("select 1 from stays__ limit 1").fetchone() is None
+    if is_first:
+        connection.execute(
+            f"insert into segments.members select segment, customer_id, date '{as_of_on}', is_control, reason from ({members})"
+        )
+        return
+    connection.execute(
+        f"""
+        insert into segments.members
+        with before as (
+            select segment, customer_id, min(entered_on) as entered_on
+            from (
+                select segment, customer_id, entered_on from stays__
+                where is_open or left_on = date '{as_of_on}'
+                union all
+                select segment, customer_id, entered_on from merged__
+            )
+            group by segment, customer_id
+        )
+        select
+            members.segment,
+            members.customer_id,
+            coalesce(before.entered_on, date '{as_of_on}'),
+            members.is_control,
+            members.reason
+        from ({members}) as members
+        left join before on before.segment = members.segment and before.customer_id = members.customer_id
+        """
+    )
+
+
+def _write_changes(
+    connection: Connection, chosen: list[str], hashes: dict[str, str], previous: dict[str, tuple[str, int]],
+    as_of_on: dt.date,
+) -> None:  # fmt: skip
+    """segments.changes: entries and exits of this run, with their cause."""
+    causes = ", ".join(
+        f"({literal(name)}, {literal('first' if name not in previous else 'rule' if previous[name][0] != hashes[name] else 'data')})"
+        for name in chosen
+    )
+    if not chosen:
+        causes = "('', '')"
+    connection.execute(
+        f"""
+        insert into segments.changes
+        with causes(segment, cause) as (values {causes}),
+        entered as (
+            select members.segment, members.customer_id, members.entered_on
+            from segments.members as members
+            anti join (select segment, customer_id from stays__ where is_open) as stays
+                on stays.segment = members.segment and stays.customer_id = members.customer_id
+            where members.segment in (select segment from causes)
+        ),
+        gone as (
+            select stays__.segment, stays__.customer_id, stays__.entered_on
+            from stays__
+            anti join segments.members as members
+                on members.segment = stays__.segment and members.customer_id = stays__.customer_id
+            where stays__.is_open
+        )
+        select entered.segment, entered.customer_id, 'entered', entered.entered_on,
+            case when merged__.customer_id is not null then 'merged' else causes.cause end
+        from entered
+        inner join causes on causes.segment = entered.segment
+        left join merged__ on merged__.segment = entered.segment and merged__.customer_id = entered.customer_id
+        union all
+        select gone.segment, gone.customer_id, 'left', gone.entered_on,
+            case when customers.customer_id is null then 'merged' else coalesce(causes.cause, 'retired') end
+        from gone
+        left join causes on causes.segment = gone.segment
+        left join marts.customer_360 as customers on customers.customer_id = gone.customer_id
+        """
+    )
+
+
+def _write_history(connection: Connection, chosen: list[str], as_of_on: dt.date, *, is_whole: bool) -> None:
+    """segments.history: every stay, open ones with no `left_on`; a stay of no day is none."""
+    where = "" if is_whole else f"where changes.segment in ({_listing(chosen)})"
+    connection.execute(
+        f"""
+        insert into segments.history
+        with stays as (
+            select segment, customer_id, entered_on, case when is_open then 1 else 0 end as net, left_on from stays__
+            union all
+            select changes.segment, changes.customer_id, changes.entered_on,
+                case when change = 'entered' then 1 else -1 end,
+                case when change = 'left' then date '{as_of_on}' end
+            from segments.changes as changes
+            {where}
+        ),
+        folded as (
+            select segment, customer_id, entered_on, sum(net) > 0 as is_open, max(left_on) as left_on
+            from stays
+            group by segment, customer_id, entered_on
+        )
+        select segment, customer_id, entered_on, case when not is_open then left_on end
+        from folded
+        where is_open or left_on > entered_on
+        """
+    )
+
+
+# ---------------------------------------------------------------------------------------------------
+# Sizes and overlap
+
+
+def _previous_sizes(
+    connection: Connection, workspace: Workspace, as_of_on: dt.date, version: str
+) -> dict[str, tuple[str, int]]:
+    """Rule hash and size of each segment at the last run before this one."""
+    found = connection.execute(
+        f"select segment, max_by(rule_hash, version), max_by(size, version) "
+        f"from ({registry.rows(workspace, SEGMENT_SIZES, as_of_on=as_of_on)}) group by segment"
+    ).fetchall()
+    return {segment: (rule_hash, size) for segment, rule_hash, size in found}
+
+
+def evaluate(connection: Connection, compiled: Compiled) -> None:
+    """temp.evaluated: every customer with one boolean per segment (`Compiled` has the columns).
+
+    Each fact table and the candidates are laid down first: inlined into one statement, DuckDB works some
+    of them out more than once.
+    """
+    laid = {"event_facts", "purchase_facts", "list_facts", "candidates"}
+    pending: list[tuple[str, str]] = []
+    for name, body in compiled.ctes:
+        pending.append((name, body))
+        if name in laid or name == "evaluated":
+            before = "".join(f"{inner} as ({text}), " for inner, text in pending[:-1]).removesuffix(", ")
+            connection.execute(f"create or replace temp table {name} as {f'with {before} ' if before else ''}{body}")
+            pending = []
+    for name in laid:
+        connection.execute(f"drop table if exists temp.{name}")
+
+
+def crossed(connection: Connection, columns: list[str], table: str = "temp.evaluated") -> np.ndarray:
+    """How many rows have both of each pair of boolean columns: a square matrix; its diagonal holds sizes.
+
+    The columns become bit maps, 125 kB for a million customers, and a pair costs one `and` and a count of
+    bits: no pass over the memberships.
+    """
+    listing = ", ".join(f"coalesce({column}, false) as c{index}" for index, column in enumerate(columns))
+    total = np.zeros((len(columns), len(columns)), dtype=np.int64)
+    for batch in connection.execute(f"select {listing} from {table}").to_arrow_reader(_BATCH):
+        bits = np.stack([np.packbits(column.to_numpy(zero_copy_only=False)) for column in batch.columns])
+        words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+        for index in range(len(columns)):
+            total[index, index:] += np.bitwise_count(words[index:] & words[index]).sum(axis=1, dtype=np.int64)
+    return np.maximum(total, total.T)
+
+
+_BATCH = 1 << 20
+
+
+def _write_sizes(
+    connection: Connection, workspace: Workspace, definitions: SegmentSet, chosen: list[str], hashes: dict[str, str],
+    previous: dict[str, tuple[str, int]], as_of_on: dt.date, version: str,
+) -> tuple[tuple[SegmentSize, ...], int]:  # fmt: skip
+    """segments.sizes (this date and those before) and segments.overlap."""
+    known = definitions.by_name
+    row = connection.execute("select count(*) from temp.evaluated").fetchone()
+    customers = int(row[0]) if row else 0
+    columns = [member_column(name) for name in chosen] + [f"is_contactable_{channel}" for channel in CHANNELS]
+    counts = crossed(connection, columns)
+    place = {column: index for index, column in enumerate(columns)}
+    moves = {
+        (segment, change): count
+        for segment, change, count in connection.execute(
+            "select segment, change, count(*) from segments.changes group by segment, change"
+        ).fetchall()
+    }
+    controls = dict(
+        connection.execute(
+            f"select segment, count_if(is_control) from segments.members where segment in ({_listing([name for name in chosen if known[name].control_group])}) group by segment"
+        ).fetchall()
+    )
+    sizes = []
+    for name in chosen:
+        here = place[member_column(name)]
+        size = int(counts[here, here])
+        reachable = {
+            f"reachable_{channel}_count": int(counts[here, place[f"is_contactable_{channel}"]]) for channel in CHANNELS
+        }
+        sizes.append(
+            SegmentSize(
+                segment=name,
+                size=size,
+                rate=size / customers if customers else 0.0,
+                previous_size=previous[name][1] if name in previous else None,
+                customer_count=customers,
+                control_count=controls.get(name, 0),
+                entered_count=moves.get((name, "entered"), 0),
+                left_count=moves.get((name, "left"), 0),
+                status=size_status(size, customers, known[name].expected_rate),
+                **reachable,
+            )
+        )
+    if sizes:
+        told = [{"rule_hash": hashes[one.segment], **dataclasses.asdict(one)} for one in sizes]
+        connection.register("sizes__", pa.Table.from_pylist(told))
+        names = ", ".join(told[0])
+        connection.execute(
+            f"insert into segments.sizes (as_of_on, {names}) select date '{as_of_on}', {names} from sizes__"
+        )
+        connection.unregister("sizes__")
+    _write_past_sizes(connection, workspace, chosen, as_of_on)
+    _write_overlap(connection, chosen, counts)
+    return tuple(sizes), customers
+
+
+def size_status(size: int, customers: int, expected: tuple[float, float] | None) -> str:
+    """ok, below, above, empty, universal or unchecked."""
+    if size == 0 and (expected is None or expected[0] > 0 or customers == 0):
+        return "empty"
+    if size == customers:
+        return "universal" if expected is None or expected[1] < 1 else "ok"
+    if expected is None:
+        return "unchecked"
+    rate = size / customers
+    return "below" if rate < expected[0] else "above" if rate > expected[1] else "ok"
+
+
+def _write_past_sizes(connection: Connection, workspace: Workspace, chosen: list[str], as_of_on: dt.date) -> None:
+    names = _columns(SEGMENT_SIZES)
+    connection.execute(
+        f"""
+        insert into segments.sizes (as_of_on, rate, previous_size, status, {names})
+        with past as (
+            select *, row_number() over (partition by segment, as_of_on order by version desc) as recency
+            from ({registry.rows(workspace, SEGMENT_SIZES, as_of_on=as_of_on - dt.timedelta(days=1))})
+            where segment in ({_listing(chosen)})
+        )
+        select as_of_on, size / nullif(customer_count, 0),
+            lag(size) over (partition by segment order by as_of_on), 'past', {names}
+        from past
+        where recency = 1
+        """
+    )
+
+
+def _write_overlap(connection: Connection, chosen: list[str], counts: np.ndarray) -> None:
+    """segments.overlap: one row per pair of segments, names in order."""
+    kept = chosen  # sorted
+    left, right, both, jaccard = [], [], [], []
+    for i, first in enumerate(kept):
+        for j in range(i + 1, len(kept)):
+            together = int(counts[i, j])
+            either = int(counts[i, i] + counts[j, j]) - together
+            left.append(first)
+            right.append(kept[j])
+            both.append(together)
+            jaccard.append(together / either if either else 0.0)
+    if left:
+        table = pa.table({"left_segment": left, "right_segment": right, "both_count": both, "jaccard": jaccard})
+        connection.register("overlap__", table)
+        connection.execute(
+            "insert into segments.overlap select left_segment, right_segment, both_count, jaccard from overlap__"
+        )
+        connection.unregister("overlap__")
+
+
+def _write_definitions(
+    connection: Connection, definitions: SegmentSet, chosen: list[str], hashes: dict[str, str],
+    catalogue: FieldCatalogue, as_of_on: dt.date, time_zone: str,
+) -> None:  # fmt: skip
+    """segments.definitions: one row per segment, with the rule in words and in SQL."""
+    rows = []
+    for name in chosen:
+        segment = definitions.by_name[name]
+        low, high = segment.expected_rate or (None, None)
+        rows.append({
+            "segment": name, "version": segment.version, "rule_hash": hashes[name],
+            "label_en": segment.label.en, "label_fr": segment.label.fr, "objective": segment.objective,
+            "rule_en": explain_segment(segment, "en"), "rule_fr": explain_segment(segment, "fr"),
+            "sql": segment_sql(definitions, catalogue, name, as_of_on=as_of_on, time_zone=time_zone),
+            "owner": segment.owner, "tags": ",".join(sorted(segment.tags)), "priority": segment.priority,
+            "exclusive_group": segment.exclusive_group, "control_group": segment.control_group,
+            "expected_low_rate": low, "expected_high_rate": high, "includes_suppressed": segment.include_suppressed,
+            "declaration": segment.model_dump_json(by_alias=True, exclude_none=True),
+        })  # fmt: skip
+    if rows:
+        connection.register("definitions__", pa.Table.from_pylist(rows))
+        names = ", ".join(rows[0])
+        connection.execute(f"insert into segments.definitions ({names}) select {names} from definitions__")
+        connection.unregister("definitions__")

@@ -1,0 +1,192 @@
+"""DuckDB: the only place that opens a database, and the lock that keeps runs apart.
+
+What belongs here: connections with the project's settings, extensions loaded from their wheels, the
+whole-run lock, the stamp of the build database. What does not: any table of a domain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import BuildError, BusyError
+from orchestration.settings import Workspace
+
+Connection = duckdb.DuckDBPyConnection
+
+# Both keep DuckDB and Spark in agreement; UTC keeps timestamps free of the machine's zone.
+# Set by statement, not by `config=`: two connections of one process to one file must not differ.
+_SESSION_SETTINGS = (
+    "set timezone = 'UTC'",
+    "set default_null_order = 'nulls_first_on_asc_last_on_desc'",
+    "set ieee_floating_point_ops = false",
+    "set autoinstall_known_extensions = false",
+    "set autoload_known_extensions = false",
+)
+
+
+def connect(path: Path | None = None, *, read_only: bool = False) -> Connection:
+    """Open `path` (None: in memory) with the project's session settings.
+
+    The build database is always opened read-write: dbt keeps a handle on it in the same process and
+    DuckDB refuses a second handle of another kind. Published files are opened read-only.
+    """
+    connection = duckdb.connect(str(path) if path else ":memory:", read_only=read_only)
+    for statement in _SESSION_SETTINGS:
+        connection.execute(statement)
+    return connection
+
+
+def load_extension(connection: Connection, name: str) -> None:
+    """Load a DuckDB extension from its wheel (`duckdb-extension-<name>`); nothing is downloaded."""
+    package = f"duckdb_extension_{name}"
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise BuildError(
+            f'DuckDB extension "{name}" is not installed: add duckdb-extension-{name.replace("_", "-")}'
+            f"=={duckdb.__version__} to pyproject.toml and run `make setup`"
+        )
+    folder = Path(next(iter(found.submodule_search_locations)))
+    file = folder / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    connection.execute(f"load '{file}'")
+
+
+@contextmanager
+def run_lock(workspace: Workspace, holder: str) -> Iterator[None]:
+    """Hold the workspace's whole-run lock; every entry point that writes takes it.
+
+    `flock` is released by the kernel when the process dies, so a killed run leaves nothing to clean.
+    Raises BusyError, naming who holds it, at once: a second run does not queue behind the first.
+    """
+    workspace.data.mkdir(parents=True, exist_ok=True)
+    handle = os.open(workspace.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"{workspace.lock_file}: another run holds the warehouse ({_read_holder(handle)}); "
+                "wait for it to end, then run again"
+            ) from None
+        told = {
+            "pid": os.getpid(),
+            "holder": holder,
+            "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        }
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(told).encode(), 0)
+        yield
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _read_holder(handle: int) -> str:
+    try:
+        told = json.loads(os.pread(handle, 4096, 0) or b"{}")
+    except ValueError:
+        told = {}
+    if not told:
+        return "it does not say who it is"
+    return f"{told.get('holder')}, process {told.get('pid')}, since {told.get('since')}"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the build database says of itself: for which date and run it is, and how it was begun."""
+
+    as_of_on: dt.date
+    run_id: str
+    mode: str  # "increment" or "rebuild"
+    code: str  # fingerprint of code and declarations
+    is_complete: bool = False
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """The stamp of a build file; None where there is no file or no stamp in it."""
+    if not path.exists():
+        return None
+    connection = connect(path)
+    try:
+        row = connection.execute(
+            "select as_of_on, run_id, mode, code, is_complete from control.build"
+        ).fetchone()
+    except duckdb.CatalogException:
+        return None
+    finally:
+        connection.close()
+    return Stamp(*row) if row else None
+
+
+def begin_build(path: Path, stamp: Stamp) -> None:
+    """Stamp the build file for a run. A rebuild starts from an empty file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if stamp.mode == "rebuild":
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    connection = connect(path)
+    try:
+        connection.execute("begin")
+        connection.execute("create schema if not exists control")
+        connection.execute(
+            "create or replace table control.build "
+            "(as_of_on date, run_id varchar, mode varchar, code varchar, is_complete boolean)"
+        )
+        connection.execute(
+            "insert into control.build values (?, ?, ?, ?, ?)",
+            [stamp.as_of_on, stamp.run_id, stamp.mode, stamp.code, stamp.is_complete],
+        )
+        connection.execute("create or replace table control.as_of (as_of_on date)")
+        connection.execute("insert into control.as_of values (?)", [stamp.as_of_on])
+        connection.execute("commit")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_build(path: Path, *, as_of_on: dt.date, run_id: str) -> Iterator[Connection]:
+    """Open the build database for one step, refusing a build that another run or date stamped."""
+    stamp = read_stamp(path)
+    if stamp is None:
+        raise BuildError(
+            f"{path}: there is no build to work on; launch the whole job (`rcu run`), not a single step"
+        )
+    if (stamp.as_of_on, stamp.run_id) != (as_of_on, run_id):
+        raise BuildError(
+            f"{path}: this build is of {stamp.as_of_on} by run {stamp.run_id}, not of {as_of_on} by run "
+            f"{run_id}; launch the whole job for {as_of_on} (`rcu run --as-of {as_of_on}`)"
+        )
+    connection = connect(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def complete_build(path: Path) -> None:
+    """Mark the build as wholly done: the next run forward in time may start from it."""
+    connection = connect(path)
+    try:
+        connection.execute("update control.build set is_complete = true")
+        connection.execute("checkpoint")
+    finally:
+        connection.close()
+
+
+def quote(identifier: str) -> str:
+    """An SQL identifier; a name from a declaration never enters a statement unquoted."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
