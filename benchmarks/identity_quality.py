@@ -46,7 +46,13 @@ def measure(found: pd.Series, truth: pd.Series) -> Quality:
     b_precision = float((cells["n"] ** 2 / cells["of_found"]).sum() / len(frame))
     b_recall = float((cells["n"] ** 2 / cells["of_truth"]).sum() / len(frame))
     return Quality(
-        precision, recall, _f1(precision, recall), b_precision, b_recall, _f1(b_precision, b_recall), int(by_found.max())
+        precision,
+        recall,
+        _f1(precision, recall),
+        b_precision,
+        b_recall,
+        _f1(b_precision, b_recall),
+        int(by_found.max()),
     )
 
 

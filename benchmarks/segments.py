@@ -54,7 +54,8 @@ def make_warehouse(connection: Connection, customers: int) -> None:
             (hash(i + 6) % 5 + 1)::integer as rfm_recency_score,
             (hash(i + 7) % 5 + 1)::integer as rfm_frequency_score,
             (hash(i + 8) % 5 + 1)::integer as rfm_monetary_score,
-            ['prospect', 'new', 'regular', 'loyal', 'at_risk', 'abandoner'][(hash(i + 9) % 6 + 1)::integer] as lifecycle_stage,
+            ['prospect', 'new', 'regular', 'loyal', 'at_risk', 'abandoner'][(hash(i + 9) % 6 + 1)::integer]
+                as lifecycle_stage,
             ['web', 'store', 'app'][(hash(i + 10) % 3 + 1)::integer] as preferred_channel,
             (hash(i + 11) % 1000) / 1000.0::double as purchase_probability_90d,
             date '2026-06-30' - (hash(i + 12) % 1500)::integer as first_order_on,
@@ -68,7 +69,8 @@ def make_warehouse(connection: Connection, customers: int) -> None:
         create table marts.events as
         select
             'c' || substr(md5((hash(i) % {customers})::varchar), 1, 15) as customer_id,
-            ['page_view', 'session', 'cart', 'email_open', 'email_click', 'call'][(hash(i + 1) % 6 + 1)::integer] as event_type,
+            ['page_view', 'session', 'cart', 'email_open', 'email_click', 'call'][(hash(i + 1) % 6 + 1)::integer]
+                as event_type,
             timestamp '2026-06-30 12:00:00' - interval (hash(i + 2) % 400) day as occurred_at,
             'web' as channel, 'campaign ' || (hash(i + 3) % 20)::varchar as campaign,
             null::varchar as product_id, null::varchar as reason, 1.0::decimal(18, 4) as value, '{{}}' as properties
@@ -83,7 +85,8 @@ def make_warehouse(connection: Connection, customers: int) -> None:
             'o' || (i // 2)::varchar as order_id,
             date '2026-06-30' - (hash(i // 2 + 2) % 1000)::integer as ordered_on,
             'p' || (hash(i + 3) % 2000)::varchar as product_id, 'category ' || (hash(i + 3) % 20)::varchar as category,
-            true as is_product, 'sale' as line_kind, 1.0::decimal(18, 4) as quantity, ((hash(i) % 9000) / 100.0)::decimal(18, 4) as amount_net
+            true as is_product, 'sale' as line_kind, 1.0::decimal(18, 4) as quantity,
+            ((hash(i) % 9000) / 100.0)::decimal(18, 4) as amount_net
         from range({customers} * 4) as numbers(i)
         """
     )
@@ -172,9 +175,10 @@ def main() -> None:
             print(f"\nrun {run + 1}: {report.customer_count:,} customers, {len(report.sizes)} segments, "
                   f"{report.member_count:,} memberships (median rate {rates[len(rates) // 2]:.1%}), "
                   f"{report.staged_changes:,} entries and exits")  # fmt: skip
-            for step, seconds in report.seconds.items():
-                print(f"  {step:14} {seconds:7.2f} s")
-            print(f"  {'all':14} {sum(report.seconds.values()):7.2f} s")
+            laps = {step: (seconds, report.processor_seconds[step]) for step, seconds in report.seconds.items()}
+            laps["all"] = (sum(report.seconds.values()), sum(report.processor_seconds.values()))
+            for step, (seconds, processor) in laps.items():
+                print(f"  {step:14} {seconds:7.2f} s   (processors {processor:7.2f} s)")
         print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GB")
 
 

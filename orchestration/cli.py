@@ -24,7 +24,7 @@ from rich.table import Table
 from orchestration.errors import RcuError, UsageError
 from orchestration.settings import Workspace, current_workspace, export_to_environment
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEMO_CUSTOMERS, DEMO_SEED, DEMO_DAYS = 5_000, 1, 3
@@ -52,7 +52,11 @@ def _escape(text: str) -> str:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--workspace", metavar="DIR", help="Folder with declarations/ and data/ (default: RCU_WORKSPACE, else this project).")
+@click.option(
+    "--workspace",
+    metavar="DIR",
+    help="Folder with declarations/ and data/ (default: RCU_WORKSPACE, else this project).",
+)
 @click.pass_context
 def cli(context: click.Context, workspace: str | None) -> None:
     """RCU: one trusted record per customer, every day, from the extracts of all your systems."""
@@ -79,13 +83,27 @@ DAY = _Day()
 
 
 @cli.command()
-@click.option("--customers", default=DEMO_CUSTOMERS, show_default=True, type=click.IntRange(10, 5_000_000), help="How many persons.")
+@click.option(
+    "--customers",
+    default=DEMO_CUSTOMERS,
+    show_default=True,
+    type=click.IntRange(10, 5_000_000),
+    help="How many persons.",
+)
 @click.option("--seed", default=DEMO_SEED, show_default=True, help="Same arguments, same files, byte for byte.")
-@click.option("--days", default=0, show_default=True, type=click.IntRange(0, 366), help="Dated daily deliveries after the initial load.")
+@click.option(
+    "--days",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 366),
+    help="Dated daily deliveries after the initial load.",
+)
 @click.option("--until", type=DAY, help="Last day of the data (default: today).")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for the files (default: the inbox).")
 @click.pass_obj
-def samples(workspace: Workspace, customers: int, seed: int, days: int, until: dt.date | None, into: Path | None) -> None:
+def samples(
+    workspace: Workspace, customers: int, seed: int, days: int, until: dt.date | None, into: Path | None
+) -> None:
     """Make the extracts of the demo retailer (all persons invented), and truth.csv."""
     _make_samples(workspace, customers, seed, days, until, into)
 
@@ -154,7 +172,9 @@ def demo(workspace: Workspace) -> None:
 
 def _make_demo_extracts(workspace: Workspace) -> None:
     was_delivered = any(workspace.registry.glob("files/*.parquet"))
-    is_waiting = workspace.inbox.is_dir() and any(p.is_file() and not p.name.startswith(".") for p in workspace.inbox.rglob("*"))
+    is_waiting = workspace.inbox.is_dir() and any(
+        p.is_file() and not p.name.startswith(".") for p in workspace.inbox.rglob("*")
+    )
     if not was_delivered and not is_waiting:
         _make_samples(workspace, DEMO_CUSTOMERS, DEMO_SEED, DEMO_DAYS, None, None)
 
@@ -234,7 +254,9 @@ def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date) -
     if version is None:
         current = publish.current(workspace)
         told = f"version {current.version} already holds {as_of_on}" if current else "nothing was published"
-        out.print(f"nothing new: {told} from the same deliveries; nothing was published ({time.monotonic() - started:.0f} s)")
+        out.print(
+            f"nothing new: {told} from the same deliveries; nothing was published ({time.monotonic() - started:.0f} s)"
+        )
         return
     _print_summary(workspace, version, time.monotonic() - started, is_first=before is None)
 
@@ -316,7 +338,9 @@ def _print_summary(workspace: Workspace, version: str, seconds: float, *, is_fir
     ).fetchall():
         table.add_row(f"segment {name}", f"{size:,}")
     table.add_section()
-    passed, total = connection.execute("select count(*) filter (where passed), count(*) from audit.checks").fetchall()[0]
+    passed, total = connection.execute("select count(*) filter (where passed), count(*) from audit.checks").fetchall()[
+        0
+    ]
     table.add_row("checks passed", f"{passed} of {total}")
     warned = connection.execute("select name, message from audit.checks where not passed order by name").fetchall()
     connection.close()
@@ -327,7 +351,9 @@ def _print_summary(workspace: Workspace, version: str, seconds: float, *, is_fir
     is_current = current.exists() and current.resolve() == folder.resolve()
     out.print(f"published in {seconds:.0f} s: {_near(current if is_current else folder)}/rcu.duckdb")
     out.print("try next:")
-    out.print("  .venv/bin/rcu query \"select lifecycle_stage, count(*) from marts.customer_360 group by all order by 2 desc\"")
+    out.print(
+        '  .venv/bin/rcu query "select lifecycle_stage, count(*) from marts.customer_360 group by all order by 2 desc"'
+    )
     out.print("  .venv/bin/rcu status")
     out.print("  make ui          (then open http://localhost:3000)")
 
@@ -437,7 +463,9 @@ def status(workspace: Workspace, as_json: bool) -> None:
     if waiting:
         out.print(f"inbox: {len(waiting)} files wait: {', '.join(waiting[:5])}{' ...' if len(waiting) > 5 else ''}")
     for run in told.runs[:5]:
-        out.print(f"run {run.run_id[:8]} as of {run.as_of_on}: {run.status}{f' ({_escape(run.reason)})' if run.reason else ''}")
+        out.print(
+            f"run {run.run_id[:8]} as of {run.as_of_on}: {run.status}{f' ({_escape(run.reason)})' if run.reason else ''}"
+        )
 
 
 @cli.command()
@@ -455,7 +483,12 @@ def rollback(workspace: Workspace, version: str | None) -> None:
 
 @cli.command()
 @click.option("--port", default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Anything but loopback needs a proxy that asks for a password.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Anything but loopback needs a proxy that asks for a password.",
+)
 @click.pass_obj
 def ui(workspace: Workspace, port: int, host: str) -> None:
     """Open the Dagster UI for this workspace."""

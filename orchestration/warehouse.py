@@ -117,9 +117,7 @@ def read_stamp(path: Path) -> Stamp | None:
         return None
     connection = connect(path)
     try:
-        row = connection.execute(
-            "select as_of_on, run_id, mode, code, is_complete from control.build"
-        ).fetchone()
+        row = connection.execute("select as_of_on, run_id, mode, code, is_complete from control.build").fetchone()
     except duckdb.CatalogException:
         return None
     finally:
@@ -157,9 +155,7 @@ def open_build(path: Path, *, as_of_on: dt.date, run_id: str) -> Iterator[Connec
     """Open the build database for one step, refusing a build that another run or date stamped."""
     stamp = read_stamp(path)
     if stamp is None:
-        raise BuildError(
-            f"{path}: there is no build to work on; launch the whole job (`rcu run`), not a single step"
-        )
+        raise BuildError(f"{path}: there is no build to work on; launch the whole job (`rcu run`), not a single step")
     if (stamp.as_of_on, stamp.run_id) != (as_of_on, run_id):
         raise BuildError(
             f"{path}: this build is of {stamp.as_of_on} by run {stamp.run_id}, not of {as_of_on} by run "

@@ -71,8 +71,8 @@ def raise_problems(problems: list[Problem]) -> None:
         raise DeclarationError("\n".join(str(problem) for problem in ordered))
 
 
-class _CoreLoader(yaml.SafeLoader):
-    pass
+class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """libyaml where the wheel carries it: ten times as fast, the same nodes and marks."""
 
 
 _CoreLoader.yaml_implicit_resolvers = {}

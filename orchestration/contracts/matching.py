@@ -22,7 +22,20 @@ _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _PART = re.compile(r"^(?P<field>[a-z][a-z0-9_]*)(?:\.(?P<part>[a-z]+)(?P<length>[0-9]*))?$")
 
 #: What may follow a field's name in `block_on`, by kind of field ("" is every text-like kind).
-PARTS = ("prefix", "suffix", "initial", "year", "month", "day", "monthday", "local", "token", "words", "initials", "last")
+PARTS = (
+    "prefix",
+    "suffix",
+    "initial",
+    "year",
+    "month",
+    "day",
+    "monthday",
+    "local",
+    "token",
+    "words",
+    "initials",
+    "last",
+)
 
 
 class FieldSpec(Declaration):
@@ -111,7 +124,9 @@ class ComparisonSpec(Declaration):
     at_most: dict[str, float] = Field(
         default_factory=dict, description="Most that a level may weigh, where it repeats what other fields say"
     )
-    damping: float = Field(default=1.0, gt=0, le=1, description="Multiplies the weights: below 1 for fields that repeat what others say")
+    damping: float = Field(
+        default=1.0, gt=0, le=1, description="Multiplies the weights: below 1 for fields that repeat what others say"
+    )
 
 
 class TrainingSpec(Declaration):
@@ -148,7 +163,7 @@ class BandsSpec(Declaration):
     @model_validator(mode="after")
     def _ordered(self) -> BandsSpec:
         if not self.absent <= self.edge <= self.review:
-            raise ValueError('weights must rise: absent <= edge <= review')
+            raise ValueError("weights must rise: absent <= edge <= review")
         return self
 
 
@@ -184,7 +199,9 @@ class Matching(Declaration):
     rules: tuple[RuleSpec, ...] = ()
     vetoes: tuple[VetoSpec, ...] = ()
     block_on: tuple[tuple[str, ...], ...] = ()
-    max_block: int = Field(default=120, ge=2, description="Records with the same blocking key; larger blocks are left out and reported")
+    max_block: int = Field(
+        default=120, ge=2, description="Records with the same blocking key; larger blocks are left out and reported"
+    )
     model: ModelSpec = ModelSpec(enabled=False)
     bands: BandsSpec = BandsSpec()
     guards: GuardsSpec = GuardsSpec()
@@ -219,12 +236,14 @@ class Matching(Declaration):
         for rule in self.rules:
             for name in (*rule.equal, *rule.sole, *rule.agree, *rule.no_conflict):
                 need(name, f'rule "{rule.rule}"')
-            names = {n for n, spec in self.fields.items() if spec.kind in ("given_name", "family_name", "person_name")}
-            is_checked = rule.agree or (rule.sole and names & set(rule.no_conflict))
+            name_fields = {
+                n for n, spec in self.fields.items() if spec.kind in ("given_name", "family_name", "person_name")
+            }
+            is_checked = rule.agree or (rule.sole and name_fields & set(rule.no_conflict))
             if not is_checked and len({*rule.equal, *rule.sole}) < 2:
                 raise ValueError(
-                    f'rule "{rule.rule}" joins on the single field "{(rule.equal or rule.sole)[0]}": add a name to "agree", '
-                    "two people of one household share an e-mail or a phone"
+                    f'rule "{rule.rule}" joins on the single field "{(rule.equal or rule.sole)[0]}": '
+                    'add a name to "agree", two people of one household share an e-mail or a phone'
                 )
         for veto in self.vetoes:
             for name in (*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole):

@@ -224,7 +224,8 @@ class Condition(Declaration):
     def _is_number(cls, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | dict | FieldReference | None):
             raise ValueError(
-                f"expects a number or {{field: name, times: factor}}, not {value!r}; dates take before, after or between"
+                f"expects a number or {{field: name, times: factor}}, not {value!r}; "
+                "dates take before, after or between"
             )
         return value
 
@@ -516,7 +517,10 @@ def load_segments(folder: Path, catalogue: FieldCatalogue, root: Path | None = N
                 and segment.exclusive_group
                 and ((other.exclusive_group, other.priority) == (segment.exclusive_group, segment.priority))
             ):
-                message = f'priority {segment.priority} is also that of "{other.segment}" in group "{segment.exclusive_group}"; make them differ'
+                message = (
+                    f'priority {segment.priority} is also that of "{other.segment}" in group '
+                    f'"{segment.exclusive_group}"; make them differ'
+                )
                 problems.append(str(document.problem(("priority",), message)))
     problems += [str(problem) for path in lists.values() for problem in _check_list(path, root)]
     found = SegmentSet(tuple(segment for segment, _ in read), lists)
@@ -618,7 +622,8 @@ def check_condition(
     if condition.in_list is not None and condition.in_list not in lists:
         yield (
             (*location, "in_list"),
-            f'no list "{condition.in_list}" (segments/lists/{condition.in_list}.csv){did_you_mean(condition.in_list, lists)}',
+            f'no list "{condition.in_list}" (segments/lists/{condition.in_list}.csv)'
+            f"{did_you_mean(condition.in_list, lists)}",
         )
 
 

@@ -34,13 +34,12 @@ class RcuTranslator(DagsterDbtTranslator):
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
         columns = dbt_resource_props.get("columns", {}).values()
-        classes = {(column.get("meta") or {}).get("personal") for column in columns}
+        metas = (column.get("meta") or column.get("config", {}).get("meta") or {} for column in columns)
+        classes = {meta.get("personal") for meta in metas}
         is_personal = bool(classes & {"identity", "contact", "sensitive"})
         return {"layer": dbt_resource_props["schema"], **({"personal_data": "yes"} if is_personal else {})}
 
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Without the `control` tables: declarations as tables are no step of the flow."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "control"])
@@ -82,6 +81,7 @@ def _invoke(workspace: Workspace, build_file: Path, arguments: list[str], manife
 
     point_dbt_at(build_file)
     workspace.dbt_state.mkdir(parents=True, exist_ok=True)
+    gc.freeze()  # the collection below then looks at what this call left, not at all of Dagster
     try:
         return dbtRunner(manifest=manifest).invoke(
             [
@@ -95,6 +95,7 @@ def _invoke(workspace: Workspace, build_file: Path, arguments: list[str], manife
     finally:
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         gc.collect()
+        gc.unfreeze()
 
 
 _loaded: dict[tuple[str, float], Any] = {}

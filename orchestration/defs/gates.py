@@ -43,7 +43,9 @@ def gate_checks(gate: Gate, partitions: dg.PartitionsDefinition) -> dg.AssetChec
     def judge(context: dg.AssetCheckExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.AssetCheckResult]:
         with told(f"{gate.gate}_gate"), open_step(context, warehouse) as planned:
             results = quality.run_gate(planned.connection, gate)
-            quality.write_results(planned.connection, results, as_of_on=planned.step.as_of_on, run_id=planned.step.run_id)
+            quality.write_results(
+                planned.connection, results, as_of_on=planned.step.as_of_on, run_id=planned.step.run_id
+            )
         for result in results:
             yield dg.AssetCheckResult(
                 asset_key=asset_of(gate, result.table),

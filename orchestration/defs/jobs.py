@@ -55,9 +55,7 @@ def daily_job(partitions: dg.PartitionsDefinition) -> UnresolvedAssetJobDefiniti
     )
 
 
-def daily_schedule(
-    job: UnresolvedAssetJobDefinition, catalogue: Catalogue
-) -> dg.ScheduleDefinition:
+def daily_schedule(job: UnresolvedAssetJobDefinition, catalogue: Catalogue) -> dg.ScheduleDefinition:
     """Every morning at 05:00, as of that day."""
 
     @dg.schedule(
@@ -73,9 +71,7 @@ def daily_schedule(
     return every_day
 
 
-def inbox_sensor(
-    job: UnresolvedAssetJobDefinition, catalogue: Catalogue, workspace: Workspace
-) -> dg.SensorDefinition:
+def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, workspace: Workspace) -> dg.SensorDefinition:
     """Launches the daily job for today when the inbox holds files that were not there at the last launch.
 
     The cursor is a digest of the inbox as it was at the last launch: a file that a failed run left there

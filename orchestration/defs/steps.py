@@ -116,7 +116,11 @@ def identity_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="identity",
         specs=_specs(
-            "identity", IDENTITY_TABLES, [dg.AssetKey(["intermediate", "int_identity_records"])], partitions, "customers"
+            "identity",
+            IDENTITY_TABLES,
+            [dg.AssetKey(["intermediate", "int_identity_records"])],
+            partitions,
+            "customers",
         ),
         pool="duckdb_writer",
     )

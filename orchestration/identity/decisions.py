@@ -90,9 +90,7 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
     must: list[tuple[RecordKey, RecordKey]] = []
     contradictory = 0
     same = [(pair, decision) for pair, decision in last.items() if decision.said == "same"]
-    for pair, _ in sorted(
-        same, key=lambda item: (item[1].decided_at or dt.datetime.min, item[1].decision_id, item[0])
-    ):
+    for pair, _ in sorted(same, key=lambda item: (item[1].decided_at or dt.datetime.min, item[1].decision_id, item[0])):
         one, other = root(pair[0]), root(pair[1])
         if one != other and any({root(x), root(y)} == {one, other} for x, y in cannot):
             contradictory += 1

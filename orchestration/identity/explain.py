@@ -92,8 +92,10 @@ def explain_customer(connection: Connection, customer_id: str) -> CustomerTold |
         {"id": current},
     ).fetchall()
     out = connection.execute(
-        f"select {_LINK}, (select any_value(guard) from identity.match_review as v where v.left_source = k.left_source and "
-        "v.left_record_id = k.left_record_id and v.right_source = k.right_source and v.right_record_id = k.right_record_id) "
+        f"select {_LINK}, (select any_value(guard) from identity.match_review as v where v.left_source = "
+        "k.left_source and "
+        "v.left_record_id = k.left_record_id and v.right_source = k.right_source and v.right_record_id = "
+        "k.right_record_id) "
         f"from identity.match_links as k where not is_within_customer and ((left_source, left_record_id) in "
         f"(select (source, record_id) from {members}) or (right_source, right_record_id) in "
         f"(select (source, record_id) from {members})) order by match_weight desc, {_LINK}",

@@ -67,7 +67,9 @@ def raw_expression(column: str, known: set[str], declared_in: str = "matching.ym
     elif column == "own_key":
         text = "concat(source, '|', record_id)"
     elif column == "account_key":
-        text = "case when account_source is not null and account is not null then concat(account_source, '|', account) end"
+        text = (
+            "case when account_source is not null and account is not null then concat(account_source, '|', account) end"
+        )
     elif column in known:
         text = f"cast({quote(column)} as varchar)"
     else:
@@ -106,7 +108,10 @@ def prepared(name: str, spec: FieldSpec, nicknames: bool) -> list[Prepared]:
         for more in told[1:]:
             roots = f"list_concat({roots}, {more})"
         roots = f"list_distinct(list_filter({roots}, x -> x is not null))"
-        return [Prepared(f"{name}__token", token), Prepared(f"{name}__roots", f"case when {column} is not null then {roots} end")]
+        return [
+            Prepared(f"{name}__token", token),
+            Prepared(f"{name}__roots", f"case when {column} is not null then {roots} end"),
+        ]
     if spec.kind == "family_name":
         bare = f"regexp_replace(regexp_replace({column}, '\\b({PARTICLES})\\b', '', 'g'), '[^a-z0-9]', '', 'g')"
         return [Prepared(f"{name}__bare", f"coalesce(nullif({bare}, ''), {column})")]
@@ -126,7 +131,8 @@ def nickname_joins(matching: Matching) -> str:
     roots = "(select name, list(root order by root) as roots from identity.nicknames group by name)"
     return "".join(
         f" left join {roots} as {quote(name + '__whole')} on {quote(name + '__whole')}.name = {quote(name)}"
-        f" left join {roots} as {quote(name + '__first')} on {quote(name + '__first')}.name = split_part({quote(name)}, ' ', 1)"
+        f" left join {roots} as {quote(name + '__first')} on {quote(name + '__first')}.name = "
+        f"split_part({quote(name)}, ' ', 1)"
         for name, spec in matching.fields.items()
         if spec.kind == "given_name"
     )
@@ -138,7 +144,9 @@ def key_expression(item: str, matching: Matching, alias: str = "r") -> str:
     spec = matching.fields[name]
     if spec.kind == "person_name":
         if part not in ("words", "initials"):
-            raise DeclarationError(f'matching.yml: block_on: "{item}": a person_name has only the parts words and initials')
+            raise DeclarationError(
+                f'matching.yml: block_on: "{item}": a person_name has only the parts words and initials'
+            )
         given, family = f"{alias}.{quote(spec.given or '')}", f"{alias}.{quote(spec.family or '')}"
         if part == "words":
             words = f"list_sort(string_split(concat_ws(' ', {given}, {family}), ' '))"
@@ -209,7 +217,9 @@ def _swapped_in_part(spec: FieldSpec) -> str:
     family_l, family_r = _lr(spec.family)
 
     def crossed(one: str, other: str, rest: str, rest_other: str) -> str:
-        initial = f"(least(length({rest}), length({rest_other})) = 1 and substr({rest}, 1, 1) = substr({rest_other}, 1, 1))"
+        initial = (
+            f"(least(length({rest}), length({rest_other})) = 1 and substr({rest}, 1, 1) = substr({rest_other}, 1, 1))"
+        )
         return (
             f"coalesce(length({one}) > 2 and jaro_winkler_similarity({one}, {other}) >= 0.93 "
             f"and ({rest} is null or {rest_other} is null or {initial}), false)"
@@ -357,7 +367,7 @@ def _family_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | 
 
 
 def level_expression(name: str, matching: Matching) -> str:
-    """The number of a pair's level, strongest 0; the number of levels for "anything else"; -1 where one side is absent."""
+    """The number of a pair's level, strongest 0; the number of levels for "anything else"; -1 where one is absent."""
     found = levels(name, matching)
     cases = " ".join(f"when {level.sql} then {number}" for number, level in enumerate(found))
     return f"case when not {present(name, matching)} then -1 {cases} else {len(found)} end"

@@ -103,7 +103,9 @@ def assign(
         split_from = Counter(member.prior for member in members if member.prior)
         revived = _revived(members, known_before, given, is_living, age)
         if revived:
-            event, reason = ("unmerged", unmerge_reason(members)) if split_from else ("returned", "its records came back")
+            event, reason = (
+                ("unmerged", unmerge_reason(members)) if split_from else ("returned", "its records came back")
+            )
             events.append(Event(revived, event, None, len(members), reason))
         chosen = revived or mint(members[0].source, members[0].record_id, taken)
         if not revived:

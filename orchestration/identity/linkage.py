@@ -201,25 +201,26 @@ def _guards(a: Ints, b: Ints, label: Ints, size: Ints, limits: Limits) -> Ints:
         held = nodes[limit.codes[nodes] >= 0]
         if not len(held):
             continue
-        both = np.unique(np.stack([node_pair[held], limit.codes[held]]), axis=1)
+        held = held[np.argsort(node_pair[held], kind="stable")]
+        of_pair = node_pair[held]
+        both = np.unique(np.stack([of_pair, limit.codes[held]]), axis=1)
         counts = np.bincount(both[0], minlength=len(a))
         for pair in np.flatnonzero((counts > limit.at_most) & (guard == NO_GUARD)).tolist():
-            if _worsens(limit, held, label, int(a[pair]), int(b[pair])):
+            nodes_of_pair = held[np.searchsorted(of_pair, pair) : np.searchsorted(of_pair, pair, side="right")]
+            if _worsens(limit, nodes_of_pair, label, int(a[pair])):
                 guard[pair] = FIRST_DISTINCT + number
     return guard
 
 
-def _worsens(limit: DistinctLimit, held: Ints, label: Ints, a: int, b: int) -> bool:
-    """Whether joining breaks the limit further than a steward's must-link already did."""
-    of_a = sorted(set(limit.codes[held[label[held] == a]].tolist()))
-    of_b = sorted(set(limit.codes[held[label[held] == b]].tolist()))
+def _worsens(limit: DistinctLimit, nodes: Ints, label: Ints, a: int) -> bool:
+    """Whether joining cluster `a` and the other of `nodes` breaks the limit further than a must-link already did."""
+    of_a = sorted(set(limit.codes[nodes[label[nodes] == a]].tolist()))
+    of_b = sorted(set(limit.codes[nodes[label[nodes] != a]].tolist()))
     before = max(limit.count(of_a), limit.count(of_b), limit.at_most)
     return limit.count(sorted({*of_a, *of_b})) > before
 
 
-def _between(
-    n: int, links: Links, label: Ints, size: Ints, absent: int, stops: list[tuple[int, int, int]]
-) -> Between:
+def _between(n: int, links: Links, label: Ints, size: Ints, absent: int, stops: list[tuple[int, int, int]]) -> Between:
     a, b = label[links.left], label[links.right]
     outside = np.flatnonzero(a != b)
     low, high = np.minimum(a, b)[outside], np.maximum(a, b)[outside]

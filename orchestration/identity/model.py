@@ -108,11 +108,14 @@ def read(text: str, matching: Matching, where: str) -> Model:
         if unknown:
             names = ", ".join(level["name"] for level in ask["levels"])
             raise DeclarationError(
-                f'matching.yml: model.comparisons "{spec.field}": at_most names no level: {", ".join(sorted(unknown))}; levels: {names}'
+                f'matching.yml: model.comparisons "{spec.field}": at_most names no level: '
+                f"{', '.join(sorted(unknown))}; levels: {names}"
             )
         comparisons.append(_comparison(ask, known, spec, told.get("frequencies", {}).get(ask["field"])))
     prior = float(told["splink"]["probability_two_random_records_match"])
-    return Model(_thousandths(math.log2(prior / (1 - prior))), tuple(comparisons), hashlib.sha256(text.encode()).hexdigest()[:16])
+    return Model(
+        _thousandths(math.log2(prior / (1 - prior))), tuple(comparisons), hashlib.sha256(text.encode()).hexdigest()[:16]
+    )
 
 
 def read_file(path: Path, matching: Matching) -> Model:
@@ -124,12 +127,19 @@ def read_file(path: Path, matching: Matching) -> Model:
     return read(text, matching, path.name)
 
 
-def _comparison(ask: dict[str, Any], known: list[dict[str, Any]], spec: ComparisonSpec, told: dict[str, Any] | None) -> ModelComparison:
+def _comparison(
+    ask: dict[str, Any], known: list[dict[str, Any]], spec: ComparisonSpec, told: dict[str, Any] | None
+) -> ModelComparison:
     damping = spec.damping
     valued = [level for level in known if not level.get("is_null_level")]
     weights = [_weight(level) for level in valued]
     levels = tuple(
-        ModelLevel(a["name"], a["sql"], _thousandths(min(w * damping, spec.at_most.get(a["name"], _MOST))), told is not None and number == ask["frequency_level"])
+        ModelLevel(
+            a["name"],
+            a["sql"],
+            _thousandths(min(w * damping, spec.at_most.get(a["name"], _MOST))),
+            told is not None and number == ask["frequency_level"],
+        )
         for number, (a, w) in enumerate(zip(ask["levels"], weights, strict=False))
     )
     frequencies = None

@@ -41,7 +41,8 @@ def load_prior(connection: Connection, workspace: Workspace, *, as_of_on: dt.dat
         return
     rows = registry.rows(workspace, RECORD_CUSTOMERS, as_of_on=as_of_on)
     connection.execute(
-        "create or replace temp table identity_prior as select source, record_id, customer_id, as_of_on as attached_on, "
+        "create or replace temp table identity_prior as select source, record_id, customer_id, as_of_on as "
+        "attached_on, "
         f"attached_by from ({rows}) "
         "qualify row_number() over (partition by source, record_id order by as_of_on desc, version desc) = 1"
     )
@@ -82,7 +83,8 @@ def _assign(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> 
     """`identity_ids` (cluster, customer_id). Plain cases are settled in SQL, the rest in `lasting_ids`."""
     connection.execute(
         "create or replace temp table identity_cases as with spread as ("
-        "select prior, count(distinct cluster) as clusters from identity_members where prior is not null group by prior) "
+        "select prior, count(distinct cluster) as clusters from identity_members where prior is not null group "
+        "by prior) "
         "select m.cluster, count(distinct m.prior) as priors, max(m.prior) as prior, max(s.clusters) as clusters, "
         "min(m.position) as first_position, cast(count(*) as integer) as record_count "
         "from identity_members as m left join spread as s on s.prior = m.prior group by m.cluster"
@@ -151,7 +153,8 @@ class _EverGiven:
         if not self._is_empty and keys:
             wanted = [lasting_ids.mint(source, record_id, ()) for source, record_id in keys]
             hits = connection.execute(
-                "select distinct customer_id from identity_events semi join (select unnest(?::varchar[]) as customer_id) "
+                "select distinct customer_id from identity_events semi join (select unnest(?::varchar[]) as "
+                "customer_id) "
                 "using (customer_id)",
                 [wanted],
             ).fetchall()
@@ -166,7 +169,9 @@ class _EverGiven:
         if found not in self._known:
             if self._is_empty:
                 return False
-            row = self._connection.execute("select 1 from identity_events where customer_id = ? limit 1", [found]).fetchone()
+            row = self._connection.execute(
+                "select 1 from identity_events where customer_id = ? limit 1", [found]
+            ).fetchone()
             self._known[found] = row is not None
         return self._known[found]
 
@@ -177,7 +182,8 @@ class _Age:
     def __init__(self, connection: Connection) -> None:
         rows = connection.execute(
             "select customer_id, cast(min(event_on) as varchar) from identity_events where event = 'created' "
-            "and customer_id in (select prior from identity_members union select customer_id from identity_gone_records) "
+            "and customer_id in (select prior from identity_members union select customer_id from "
+            "identity_gone_records) "
             "group by customer_id"
         ).fetchall()
         self._created: dict[str, str] = dict(rows)
@@ -216,7 +222,8 @@ def _attach(connection: Connection, matching: Matching, settled: Settled, as_of_
     bits = " ".join(f"when (rules & {1 << number}) > 0 then {number}" for number in range(len(matching.rules)))
     first_rule = f"case {bits} else 1000 end" if bits else "1000"
     connection.execute("create or replace temp table identity_held as with held as ("
-                       f"select left_rid as rid, right_rid as other, {first_rule} as held_by from identity.links union all "
+                       f"select left_rid as rid, right_rid as other, {first_rule} as held_by from identity.links "
+                       "union all "
                        f"select right_rid, left_rid, {first_rule} from identity.links) "
                        "select h.rid, min(h.held_by) as held_by from held as h "
                        "semi join identity_affected as f on f.rid = h.rid "
@@ -232,7 +239,8 @@ def _attach(connection: Connection, matching: Matching, settled: Settled, as_of_
     connection.execute(
         "create or replace temp table identity_attached as select m.source, m.record_id, i.customer_id, "
         f"coalesce(p.attached_on, date '{as_of_on}') as attached_on, "
-        f"coalesce(p.attached_by, case when s.source is not null then 'steward' when h.rid is null then 'alone' else {named} end) "
+        "coalesce(p.attached_by, case when s.source is not null then 'steward' when h.rid is null then 'alone' "
+        f"else {named} end) "
         "as attached_by from identity_members as m join identity_ids as i using (cluster) "
         "left join identity_held as h on h.rid = m.rid "
         "left join identity_by_steward as s on s.source = m.source and s.record_id = m.record_id "
@@ -243,7 +251,9 @@ def _attach(connection: Connection, matching: Matching, settled: Settled, as_of_
                        "where c.source = a.source and c.record_id = a.record_id")  # fmt: skip
     connection.execute("delete from identity.record_customers as c using identity_gone_records as g "
                        "where c.source = g.source and c.record_id = g.record_id")  # fmt: skip
-    connection.execute("insert into identity.record_customers select * from identity_attached order by source, record_id")
+    connection.execute(
+        "insert into identity.record_customers select * from identity_attached order by source, record_id"
+    )
 
 
 def _retire(connection: Connection, events: Sequence[Event]) -> list[Event]:
@@ -259,7 +269,9 @@ def _retire(connection: Connection, events: Sequence[Event]) -> list[Event]:
 def _write_events(connection: Connection, events: Sequence[Event], as_of_on: dt.date) -> None:
     connection.execute("delete from identity.customer_id_history")
     connection.execute("insert into identity.customer_id_history select * from identity_events")
-    connection.execute("create or replace temp table identity_new_events as select * from identity.customer_id_history limit 0")
+    connection.execute(
+        "create or replace temp table identity_new_events as select * from identity.customer_id_history limit 0"
+    )
     if events:
         connection.execute(
             "insert into identity_new_events select unnest(?::varchar[]), unnest(?::varchar[]), "
@@ -276,7 +288,13 @@ def _write_events(connection: Connection, events: Sequence[Event], as_of_on: dt.
 
 
 def _stage(
-    connection: Connection, workspace: Workspace, events: Sequence[Event], *, as_of_on: dt.date, version: str, run_id: str
+    connection: Connection,
+    workspace: Workspace,
+    events: Sequence[Event],
+    *,
+    as_of_on: dt.date,
+    version: str,
+    run_id: str,
 ) -> None:
     stamp: dict[str, Any] = {"as_of_on": as_of_on, "version": version, "run_id": run_id}
     registry.stage(
@@ -310,7 +328,8 @@ def _write_current_ids(connection: Connection) -> None:
         {"customer_id": old, "event": event, "successor_id": to} for old, event, to in rows if old not in living
     )
     lost = connection.execute(
-        "select distinct customer_id from identity.customer_id_history anti join identity.current_ids using (customer_id) order by 1"
+        "select distinct customer_id from identity.customer_id_history anti join identity.current_ids using "
+        "(customer_id) order by 1"
     ).fetchall()
     if lost:
         names = [old for (old,) in lost]
@@ -324,15 +343,16 @@ def _write_current_ids(connection: Connection) -> None:
 # -- links, review, metrics ---------------------------------------------------------------------------
 
 
-def write_links_and_review(
-    connection: Connection, matching: Matching, settled: Settled, *, is_rebuild: bool
-) -> Queue:
+def write_links_and_review(connection: Connection, matching: Matching, settled: Settled, *, is_rebuild: bool) -> Queue:
     """Fill `identity.match_links` (every kept pair, and stewards' joins) and `identity.match_review`."""
-    names = " ".join(f"when (l.rules & {1 << number}) > 0 then {literal(rule.rule)}" for number, rule in enumerate(matching.rules))
+    names = " ".join(
+        f"when (l.rules & {1 << number}) > 0 then {literal(rule.rule)}" for number, rule in enumerate(matching.rules)
+    )
     rule = f"case {names} end" if names else "cast(null as varchar)"
     stale = "semi join identity_affected as f on f.rid = l.left_rid"
     connection.execute(
-        "create or replace temp table identity_fresh_links as select a.source as left_source, a.record_id as left_record_id, "
+        "create or replace temp table identity_fresh_links as select a.source as left_source, a.record_id as "
+        "left_record_id, "
         "b.source as right_source, b.record_id as right_record_id, "
         f"case when l.rules > 0 then 'rule' else 'model' end as kind, {rule} as rule, "
         f"1.0 / (1.0 + pow(2.0, -l.weight / {SCALE}.0)) as match_probability, l.weight / {SCALE}.0 as match_weight, "
@@ -362,7 +382,8 @@ def write_links_and_review(
         f"insert into identity.match_links select case when {flip} then right_source else left_source end, "
         f"case when {flip} then right_record_id else left_record_id end, "
         f"case when {flip} then left_source else right_source end, "
-        f"case when {flip} then left_record_id else right_record_id end, {columns.split(', ', 4)[4]} from identity_fresh_links"
+        f"case when {flip} then left_record_id else right_record_id end, {columns.split(', ', 4)[4]} from "
+        "identity_fresh_links"
     )
     connection.execute("delete from identity.match_links where kind = 'steward'")
     if settled.must:
@@ -381,7 +402,8 @@ def _write_review(connection: Connection, matching: Matching, settled: Settled) 
     if settled.later:
         later = sorted(settled.later)
         connection.execute(
-            "insert into identity_later select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[])",
+            "insert into identity_later select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), "
+            "unnest(?::varchar[])",
             [[p[0][0] for p in later], [p[0][1] for p in later], [p[1][0] for p in later], [p[1][1] for p in later]],
         )
     connection.execute("delete from identity.match_review")
@@ -401,13 +423,15 @@ def _write_review(connection: Connection, matching: Matching, settled: Settled) 
         "and i.rr = t.right_record_id"
     )
     connection.execute(
-        "insert into identity.match_review select md5(concat_ws('|', left_source, left_record_id, right_source, right_record_id)), "
+        "insert into identity.match_review select md5(concat_ws('|', left_source, left_record_id, right_source, "
+        "right_record_id)), "
         "left_source, left_record_id, right_source, right_record_id, "
         f"1.0 / (1.0 + pow(2.0, -weight / {SCALE}.0)), "
         "case when guard is not null then 'a guard stopped the join' "
         f"when weight < {round(matching.bands.automatic * SCALE)} then 'between the bands' "
         "else 'the pair is likely, their customers as wholes are not' end, guard, left_customer_id, right_customer_id "
-        "from identity_queue order by average desc, weight desc, left_source, left_record_id, right_source, right_record_id "
+        "from identity_queue order by average desc, weight desc, left_source, left_record_id, right_source, "
+        "right_record_id "
         f"limit {matching.review.max_pairs}"
     )
     total = _count(connection, "identity_queue")
@@ -415,7 +439,12 @@ def _write_review(connection: Connection, matching: Matching, settled: Settled) 
 
 
 def write_metrics(
-    connection: Connection, matching: Matching, events: Sequence[Event], queue: Queue, compared: Compared, settled: Settled
+    connection: Connection,
+    matching: Matching,
+    events: Sequence[Event],
+    queue: Queue,
+    compared: Compared,
+    settled: Settled,
 ) -> dict[str, Any]:
     """Fill `identity.metrics` and `identity.suspicious_clusters`; return what the report repeats."""
     connection.execute("delete from identity.suspicious_clusters")
@@ -426,7 +455,8 @@ def write_metrics(
     )
     for guard in matching.guards.distinct:
         connection.execute(
-            f"insert into identity.suspicious_clusters select c.customer_id, {literal(f'several values of {guard.field}')}, "
+            "insert into identity.suspicious_clusters select c.customer_id, "
+            f"{literal(f'several values of {guard.field}')}, "
             "cast(count(*) as integer) from identity.record_customers as c join identity.records as r "
             f"on r.source = c.source and r.record_id = c.record_id group by c.customer_id "
             f'having count(distinct r."{guard.field}") > {guard.at_most}'
@@ -434,12 +464,14 @@ def write_metrics(
     sizes = dict(
         connection.execute(
             "select case when n >= 10 then '10+' when n >= 6 then '6-9' else cast(n as varchar) end as size, "
-            "count(*) from (select count(*) as n from identity.record_customers group by customer_id) group by 1 order by 1"
+            "count(*) from (select count(*) as n from identity.record_customers group by customer_id) group by 1 "
+            "order by 1"
         ).fetchall()
     )
     by_rule = dict(
         connection.execute(
-            "select coalesce(rule, kind) as name, count(*) from identity.match_links where is_within_customer group by 1 order by 1"
+            "select coalesce(rule, kind) as name, count(*) from identity.match_links where is_within_customer "
+            "group by 1 order by 1"
         ).fetchall()
     )
     blocks = {
@@ -448,7 +480,10 @@ def write_metrics(
             "select block, count(*) from identity.capped_blocks group by block order by block"
         ).fetchall()
     }
-    counted = {kind: sum(event.event == kind for event in events) for kind in ("created", "merged", "split", "unmerged", "retired")}
+    counted = {
+        kind: sum(event.event == kind for event in events)
+        for kind in ("created", "merged", "split", "unmerged", "retired")
+    }
     told: dict[str, Any] = {
         "records": _count(connection, "identity.record_customers"),
         "customers": _count(connection, "(select distinct customer_id from identity.record_customers)"),
@@ -460,9 +495,7 @@ def write_metrics(
         "capped_blocks": blocks,
         **counted,
     }
-    metrics: dict[str, float] = {
-        name: float(value) for name, value in told.items() if isinstance(value, int)
-    }
+    metrics: dict[str, float] = {name: float(value) for name, value in told.items() if isinstance(value, int)}
     metrics |= {f"links: {name}": float(value) for name, value in by_rule.items()}
     metrics |= {f"customers of {size} records": float(value) for size, value in sizes.items()}
     metrics |= {f"capped blocks: {name}": float(value) for name, value in blocks.items()}

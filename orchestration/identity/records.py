@@ -33,7 +33,10 @@ def check(connection: Connection, matching: Matching) -> None:
     problems = []
     for name in fields.physical(matching):
         spec = matching.fields[name]
-        for column in (*fields.source_columns(name, spec), *(extra for extra in (spec.placeholder, spec.formal) if extra)):
+        for column in (
+            *fields.source_columns(name, spec),
+            *(extra for extra in (spec.placeholder, spec.formal) if extra),
+        ):
             try:
                 fields.raw_expression(column, known)
             except DeclarationError as error:
@@ -84,16 +87,20 @@ def refresh(connection: Connection, matching: Matching, *, is_rebuild: bool) -> 
         connection.execute("create temp table identity_new as select rid from identity.records")
         _write_blocks(connection, matching)
         connection.execute(
-            "insert into identity.capped_blocks select block, value, cast(count(*) as integer) from identity.block_keys "
+            "insert into identity.capped_blocks select block, value, cast(count(*) as integer) from "
+            "identity.block_keys "
             f"group by block, value having count(*) > {matching.max_block}"
         )
         return
     connection.execute(
-        "create temp table identity_gone as select rid from identity.records semi join identity_touched using (source, record_id)"
+        "create temp table identity_gone as select rid from identity.records semi join identity_touched using "
+        "(source, record_id)"
     )
     _grow_by_shared(connection, matching, known)
-    connection.execute("create or replace temp table identity_old_blocks as "
-                       "select distinct block, value from identity.block_keys semi join identity_gone using (rid)")  # fmt: skip
+    connection.execute(
+        "create or replace temp table identity_old_blocks as "
+        "select distinct block, value from identity.block_keys semi join identity_gone using (rid)"
+    )
     _replace_records(connection, matching, known)
     # Blocks that crossed the cap: their records' pairs change, so they are matched anew as well.
     connection.execute(
@@ -104,7 +111,8 @@ def refresh(connection: Connection, matching: Matching, *, is_rebuild: bool) -> 
         "semi join changed using (block, value) group by block, value) "
         f"select changed.block, changed.value, coalesce(counted.record_count, 0) > {matching.max_block} as is_capped, "
         "capped.block is not null as was_capped, cast(coalesce(counted.record_count, 0) as integer) as record_count "
-        "from changed left join counted using (block, value) left join identity.capped_blocks as capped using (block, value)"
+        "from changed left join counted using (block, value) left join identity.capped_blocks as capped using "
+        "(block, value)"
     )
     connection.execute(
         "create or replace temp table identity_crossed as "
@@ -156,10 +164,13 @@ def _write_holders(connection: Connection, matching: Matching, known: set[str]) 
             value = fields.raw_expression(column, known)
             connection.execute(
                 "insert into identity.value_holders "
-                f"select {literal(name)}, value, source, record_id, name_key, nullif(substr({root}, 1, 3), ''), family from ("
+                f"select {literal(name)}, value, source, record_id, name_key, nullif(substr({root}, 1, 3), ''), "
+                "family from ("
                 f"select {value} as value, source, record_id, {key} as name_key, {token} as token, {prefix} as family "
-                f"from {_INPUT} semi join identity_touched using (source, record_id) where {value} is not null {void}) as held "
-                "left join (select name, min(root) as root from identity.nicknames group by name) as nick on nick.name = held.token"
+                f"from {_INPUT} semi join identity_touched using (source, record_id) where {value} is not null "
+                f"{void}) as held "
+                "left join (select name, min(root) as root from identity.nicknames group by name) as nick on "
+                "nick.name = held.token"
             )
 
 
@@ -270,7 +281,9 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
             raw.append(f"{fields.raw_expression(spec.formal, known)} as {quote(name + '__formal')}")
             cleaned.append(f"raw.{quote(name + '__formal')}")
         if fields.is_list(spec):
-            raw.append(f"list_sort(list_distinct(list_filter([{', '.join(expressions)}], x -> x is not null))) as {column}")
+            raw.append(
+                f"list_sort(list_distinct(list_filter([{', '.join(expressions)}], x -> x is not null))) as {column}"
+            )
             kept = f"raw.{column}"
             if name in shared_fields:
                 joins.append(_held(name, "shared_values"))
@@ -305,7 +318,8 @@ def _held(name: str, table: str) -> str:
     alias = quote(f"{'shared' if table == 'shared_values' else 'household'}_{name}")
     return (
         " left join (select source, record_id, list(value) as held from identity.value_holders "
-        f"semi join identity.{table} using (kind, value) where kind = {literal(name)} group by source, record_id) as {alias} "
+        f"semi join identity.{table} using (kind, value) where kind = {literal(name)} group by source, record_id) "
+        f"as {alias} "
         f"on {alias}.source = raw.source and {alias}.record_id = raw.record_id"
     )
 
@@ -319,7 +333,9 @@ def _unless_in(column: str, name: str, table: str, is_asked: bool) -> str:
     """A value, or null where a table names it."""
     if not is_asked:
         return column
-    return f"case when {column} not in (select value from identity.{table} where kind = {literal(name)}) then {column} end"
+    return (
+        f"case when {column} not in (select value from identity.{table} where kind = {literal(name)}) then {column} end"
+    )
 
 
 def _write_records(connection: Connection, matching: Matching, known: set[str], *, first: bool) -> None:

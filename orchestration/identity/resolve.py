@@ -12,11 +12,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from orchestration.contracts.matching import Matching
 from orchestration.errors import BuildError
@@ -92,7 +93,9 @@ def resolve(
     fingerprint = hashlib.sha256((matching.model_dump_json() + _CODE).encode()).hexdigest()[:16]
     stored = find_model(connection, workspace, matching, as_of_on=as_of_on)
     is_rebuild = mode == "rebuild" or not _is_current(connection, fingerprint, stored.fingerprint if stored else "")
-    outputs.load_prior(connection, workspace, as_of_on=as_of_on, from_build=prior_mode == "increment" and not is_rebuild)
+    outputs.load_prior(
+        connection, workspace, as_of_on=as_of_on, from_build=prior_mode == "increment" and not is_rebuild
+    )
     if is_rebuild:
         tables.clear(connection)
         records.mark_all(connection)
@@ -191,7 +194,9 @@ def _cluster(
 ) -> None:
     """Cluster the components that changed; `identity_affected` holds their records, in canonical order."""
     rids = connection.execute("select rid from identity.records order by rid").fetchnumpy()["rid"].astype(np.int64)
-    told = connection.execute("select left_rid, right_rid, weight from identity.links where not is_completed").fetchnumpy()
+    told = connection.execute(
+        "select left_rid, right_rid, weight from identity.links where not is_completed"
+    ).fetchnumpy()
     left = np.searchsorted(rids, told["left_rid"].astype(np.int64))
     right = np.searchsorted(rids, told["right_rid"].astype(np.int64))
     weight = told["weight"].astype(np.int64)
@@ -223,10 +228,14 @@ def _cluster(
         "from identity.records semi join identity_affected_rids using (rid)"
     )
     connection.unregister("identity_affected_rids")
-    ordered = connection.execute("select * from identity_affected order by position").fetchnumpy()
+    wanted = ["rid", *(f"g{number}" for number in range(len(guard_fields)))]
+    if matching.guards.one_active_account:
+        wanted += ["source", "is_active"]
+    told_columns = ", ".join(wanted)
+    ordered = connection.execute(f"select {told_columns} from identity_affected order by position").to_arrow_table()
     n = len(affected)
     place = np.full(len(rids), -1, np.int64)
-    nodes = ordered["rid"].astype(np.int64)
+    nodes = ordered["rid"].to_numpy().astype(np.int64)
     place[np.searchsorted(rids, nodes)] = np.arange(n)
     inside = chosen[left]
     left, right, weight = left[inside], right[inside], weight[inside]
@@ -248,7 +257,12 @@ def _cluster(
 
 
 def _complete(
-    connection: Connection, matching: Matching, model: Model, rids: np.ndarray, component: np.ndarray, chosen: np.ndarray
+    connection: Connection,
+    matching: Matching,
+    model: Model,
+    rids: np.ndarray,
+    component: np.ndarray,
+    chosen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs inside small affected components that have no link of their own: positions and weights."""
     size = np.bincount(component, minlength=len(rids))[component]
@@ -256,6 +270,14 @@ def _complete(
     connection.register("identity_component_rids", _frame(rid=rids[small], component=component[small]))
     connection.execute("create or replace temp table identity_component as select * from identity_component_rids")
     connection.unregister("identity_component_rids")
+    connection.register("identity_chosen_rids", _frame(rid=rids[chosen]))
+    connection.execute(
+        # What was compared while two records shared a component says nothing once they don't.
+        "delete from identity.links where is_completed and left_rid in (select rid from identity_chosen_rids) "
+        "and (left_rid, right_rid) not in (select (l.rid, r.rid) from identity_component as l "
+        "join identity_component as r on l.component = r.component and l.rid < r.rid)"
+    )
+    connection.unregister("identity_chosen_rids")
     scoring.complete(connection, matching, model, "identity_component")
     found = connection.execute(
         "select k.left_rid, k.right_rid, k.weight from identity.links as k "
@@ -266,16 +288,16 @@ def _complete(
     return left, right, found["weight"].astype(np.int64)
 
 
-def _limits(ordered: dict[str, np.ndarray], matching: Matching) -> tuple[linkage.DistinctLimit, ...]:
+def _limits(ordered: pa.Table, matching: Matching) -> tuple[linkage.DistinctLimit, ...]:
     """The guards as codes per node: one for each distinct value, and one for the sources with one account."""
     limits = []
     for number, guard in enumerate(matching.guards.distinct):
         spec = matching.fields[guard.field]
-        codes, values = _codes(ordered[f"g{number}"])
+        codes, values = _codes(ordered[f"g{number}"].to_pandas().to_numpy())
         counter = _count_dates(values) if spec.kind == "date" else len
         limits.append(linkage.DistinctLimit(codes, guard.at_most, counter))
     if matching.guards.one_active_account:
-        sources, active = ordered["source"], ordered["is_active"].astype(bool)
+        sources, active = ordered["source"].to_pandas().to_numpy(), ordered["is_active"].to_numpy().astype(bool)
         for name in matching.guards.one_active_account:
             held = (np.asarray(sources, dtype=object) == name) & active
             codes = np.where(held, np.arange(len(held)), -1).astype(np.int64)
@@ -298,15 +320,14 @@ def guard_name(code: int, matching: Matching) -> str | None:
 
 
 def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    masked = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), bool)
-    texts = np.asarray(values, dtype=object)
-    known = [None if masked[at] or texts[at] is None or texts[at] != texts[at] else str(texts[at]) for at in range(len(texts))]
-    names = sorted({text for text in known if text is not None})
-    number = {text: code for code, text in enumerate(names)}
-    return np.array([-1 if text is None else number[text] for text in known], np.int64), names
+    """A number per distinct value, -1 for none; and the values."""
+    import pandas as pd
+
+    numbers, names = pd.factorize(pd.array(values, dtype="string"), use_na_sentinel=True)
+    return numbers.astype(np.int64), [str(name) for name in names]
 
 
-def _count_dates(values: list[str]):  # noqa: ANN202
+def _count_dates(values: list[str]) -> Callable[[Sequence[int]], int]:
     def count(codes: Sequence[int]) -> int:
         groups: list[list[str]] = []
         for code in codes:
@@ -391,15 +412,14 @@ def _store_clusters(
         ),
     )
     connection.execute(
-        "insert into identity.pending select left_rid, right_rid, cast(weight as integer), cast(average as integer), "
+        "insert into identity.pending select least(left_rid, right_rid), greatest(left_rid, right_rid), "
+        "cast(weight as integer), cast(average as integer), "
         "cast(guard as varchar) from identity_between"
     )
     connection.unregister("identity_between")
 
 
-def _frame(**columns: np.ndarray):  # noqa: ANN202
-    import pyarrow as pa
-
+def _frame(**columns: np.ndarray) -> pa.Table:
     return pa.table(
         {
             name: pa.array(values.tolist(), pa.string()) if values.dtype == object else pa.array(values)

@@ -86,7 +86,9 @@ def scored_query(matching: Matching, model: Model | None, pairs: str) -> str:
         f"case when (rules & {1 << number}) > 0 then {round(rule.weight * SCALE)} end"
         for number, rule in enumerate(matching.rules)
     ]
-    vetoes = " ".join(f"when {_veto_condition(veto, matching)} then {number}" for number, veto in enumerate(matching.vetoes))
+    vetoes = " ".join(
+        f"when {_veto_condition(veto, matching)} then {number}" for number, veto in enumerate(matching.vetoes)
+    )
     caps = " ".join(f"when {number} then {round(veto.weight * SCALE)}" for number, veto in enumerate(matching.vetoes))
     names = " ".join(f"when {number} then {literal(veto.veto)}" for number, veto in enumerate(matching.vetoes))
     compared = [comparison.field for comparison in matching.model.comparisons] if model else []
@@ -100,7 +102,9 @@ def scored_query(matching: Matching, model: Model | None, pairs: str) -> str:
     )
     asked = _asked(matching)
     answers = "".join(f", {fields.level_expression(name, matching)} as g_{name}" for name in asked)
-    answers += "".join(f", coalesce({fields.sole(name, matching)}, false) as s_{name}" for name in fields.sole_fields(matching))
+    answers += "".join(
+        f", coalesce({fields.sole(name, matching)}, false) as s_{name}" for name in fields.sole_fields(matching)
+    )
     answers += "".join(f", f_{name}" for name in frequent)
     evidence = " + ".join(f"w_{name}" for name in compared) if compared else "cast(null as integer)"
     prior = model.prior if model else 0
@@ -118,11 +122,14 @@ def scored_query(matching: Matching, model: Model | None, pairs: str) -> str:
         f"facts as (select left_rid, right_rid{answers} from pair), "
         f"judged as (select left_rid, right_rid, {bits or '0'} as rules, "
         f"{f'case {vetoes} else -1 end' if vetoes else '-1'} as vetoed{weights} from facts), "
-        f"summed as (select *, {evidence} as told, greatest({', '.join([*floors, 'null', 'null'])}) as floor, {cap} as cap from judged) "
+        f"summed as (select *, {evidence} as told, greatest({', '.join([*floors, 'null', 'null'])}) as floor, "
+        f"{cap} as cap from judged) "
         "select left_rid, right_rid, cast(rules as ubigint) as rules, "
-        f"cast(case when told is null and floor is null then null else least(greatest(told + ({prior}), floor), cap) end as integer) as weight, "
+        f"cast(case when told is null and floor is null then null else least(greatest(told + ({prior}), floor), "
+        "cap) end as integer) as weight, "
         "cast(least(told, cap) as integer) as evidence, "
-        f"{f'case vetoed {names} end' if names else 'cast(null as varchar)'} as veto, {told} as field_weights from summed"
+        f"{f'case vetoed {names} end' if names else 'cast(null as varchar)'} as veto, {told} as field_weights "
+        "from summed"
     )
 
 
@@ -180,7 +187,8 @@ def complete(connection: Connection, matching: Matching, model: Model, component
     edge, absent = round(matching.bands.edge * SCALE), round(matching.bands.absent * SCALE)
     connection.execute(
         "create or replace temp table identity_missing as with sized as ("
-        f"select component from {components} group by component having count(*) between 3 and {matching.bands.complete}), "
+        f"select component from {components} group by component having count(*) between 3 and "
+        f"{matching.bands.complete}), "
         f"inside as (select rid, component from {components} semi join sized using (component)) "
         "select l.rid as left_rid, r.rid as right_rid from inside as l join inside as r "
         "on l.component = r.component and l.rid < r.rid "
@@ -188,7 +196,8 @@ def complete(connection: Connection, matching: Matching, model: Model, component
     )
     connection.execute(
         "insert into identity.links select left_rid, right_rid, rules, "
-        f"case when weight >= {edge} then weight else greatest(least(evidence, 0), {absent}) end, veto, field_weights, true "
+        f"case when weight >= {edge} then weight else greatest(least(evidence, 0), {absent}) end, veto, "
+        "field_weights, true "
         f"from ({scored_query(matching, model, 'identity_missing')})"
     )
     found = _count(connection, "identity_missing")
@@ -198,7 +207,9 @@ def complete(connection: Connection, matching: Matching, model: Model, component
 
 def load_frequencies(connection: Connection, model: Model | None) -> None:
     """`identity.frequencies`: what the rarity of a common value adds to a match, from the model."""
-    connection.execute("create or replace table identity.frequencies (field varchar, value varchar, adjustment integer)")
+    connection.execute(
+        "create or replace table identity.frequencies (field varchar, value varchar, adjustment integer)"
+    )
     if model is None:
         return
     found = [

@@ -4,8 +4,8 @@ What belongs here: the settings that Splink gets, its sessions, the stored text.
 model (`model`), scoring with it (`scoring`).
 
 Splink works on its own in-memory database, so that nothing of it stays in the build. Random pairs give the u
-probabilities, expectation maximisation the m ones; the share of matches among all pairs is what the rules find, divided by
-the recall they are trusted with (as Splink's `estimate_probability_two_random_records_match`).
+probabilities, expectation maximisation the m ones; the share of matches among all pairs is what the rules find,
+divided by the recall they are trusted with (as Splink's `estimate_probability_two_random_records_match`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def train(connection: Connection, matching: Matching) -> tuple[str | None, list[
 
 
 def _held(connection: Connection, name: str) -> bool:
-    return connection.execute(f"select 1 from identity.records where {quote(name)} is not null limit 1").fetchone() is not None
+    return (
+        connection.execute(f"select 1 from identity.records where {quote(name)} is not null limit 1").fetchone()
+        is not None
+    )
 
 
 def _blocking_columns(matching: Matching) -> set[str]:
@@ -141,7 +144,8 @@ def _train_with_splink(rows: Any, matching: Matching, prior: float) -> dict[str,
         linker.training.estimate_u_using_random_sampling(max_pairs=settings.max_pairs, seed=settings.seed)
         for key in settings.expectation_on:
             rule = " and ".join(
-                f"{fields.key_expression(item, matching, 'l')} = {fields.key_expression(item, matching, 'r')}" for item in key
+                f"{fields.key_expression(item, matching, 'l')} = {fields.key_expression(item, matching, 'r')}"
+                for item in key
             )
             linker.training.estimate_parameters_using_expectation_maximisation(
                 rule, fix_probability_two_random_records_match=False
@@ -198,7 +202,9 @@ def _complete(told: dict[str, Any]) -> None:
 def _frequencies(connection: Connection, name: str, most: int) -> dict[str, Any] | None:
     """How often the common values occur among records that have one, and a typical rare value."""
     column = quote(name)
-    counted = f"select {column} as value, count(*) as n from identity.records where {column} is not null group by {column}"
+    counted = (
+        f"select {column} as value, count(*) as n from identity.records where {column} is not null group by {column}"
+    )
     row = connection.execute(f"select sum(n) from ({counted})").fetchone()
     if not row or not row[0]:
         return None
@@ -208,7 +214,8 @@ def _frequencies(connection: Connection, name: str, most: int) -> dict[str, Any]
     ).fetchall()
     listed = {value for value, _ in top}
     rest = connection.execute(
-        f"select sum(n * n) / sum(n) from ({counted}) where value not in (select unnest(?::varchar[]))", [sorted(listed)]
+        f"select sum(n * n) / sum(n) from ({counted}) where value not in (select unnest(?::varchar[]))",
+        [sorted(listed)],
     ).fetchone()
     rare = float(rest[0]) if rest and rest[0] else 1.0
     return {"other": rare / total, "values": {value: n / total for value, n in top}}

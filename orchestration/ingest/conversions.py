@@ -12,6 +12,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from orchestration.contracts.entities import LANDING_COLUMNS, SQL_TYPES, Column, Entity
 from orchestration.contracts.source import (
@@ -70,35 +71,40 @@ class RowSource:
     is_nested: bool = False
     is_typed: bool = False
     paths: JsonPaths | None = None
-    has_plain_spaces: bool = False
+    blanks: Blanks = "any"
 
     def text(self, name: str, nulls: tuple[str, ...]) -> str:
         """The trimmed text of a column; null where it stands for "no value"."""
-        return clean(self.lookup(name), nulls, is_plain=self.has_plain_spaces)
+        return clean(self.lookup(name), nulls, self.blanks)
 
     def test(self, condition: Condition, nulls: tuple[str, ...]) -> str:
-        return condition_sql(condition, self.lookup, nulls, is_plain=self.has_plain_spaces)
+        return condition_sql(condition, self.lookup, nulls, self.blanks)
 
 
 def sql_list(texts: tuple[str, ...] | list[str]) -> str:
     return ", ".join(literal(text) for text in texts)
 
 
-def clean(expression: str, nulls: tuple[str, ...], *, is_plain: bool = False) -> str:
-    """Trim a text; what stands for "no value" becomes null.
+#: What stands around values: nothing at all (and empty values are null already), spaces, any blank.
+#: Trimming is what reading costs most, so a file is looked at once for what it needs.
+Blanks = Literal["none", "spaces", "any"]
 
-    `is_plain`: the file holds no other blank than spaces, so that the quicker trim does.
-    """
-    trimmed = f"trim({expression})" if is_plain else f"trim({expression}, {literal(_SPACES)})"
+
+def clean(expression: str, nulls: tuple[str, ...], blanks: Blanks = "any") -> str:
+    """Trim a text; what stands for "no value" becomes null."""
+    if blanks == "none":
+        kept = [text for text in nulls if text.strip(_SPACES)]
+        return f"case when {expression} in ({sql_list(kept)}) then null else {expression} end" if kept else expression
+    trimmed = f"trim({expression})" if blanks == "spaces" else f"trim({expression}, {literal(_SPACES)})"
     others = [text for text in nulls if text.strip(_SPACES)]
     if not others:
         return f"nullif({trimmed}, '')"
     return f"case when {trimmed} in ('', {sql_list(others)}) then null else {trimmed} end"
 
 
-def condition_sql(condition: Condition, lookup: Lookup, nulls: tuple[str, ...], *, is_plain: bool = False) -> str:
+def condition_sql(condition: Condition, lookup: Lookup, nulls: tuple[str, ...], blanks: Blanks = "any") -> str:
     """A contract condition as a boolean that is never null."""
-    text = clean(lookup(condition.column), nulls, is_plain=is_plain)
+    text = clean(lookup(condition.column), nulls, blanks)
     if condition.exists is not None:
         return f"({text} is {'not ' if condition.exists else ''}null)"
     if condition.equals is not None:
@@ -497,12 +503,7 @@ def _select(
     failure = f"case {cases} end" if cases else "cast(null as integer)"
     second = f"select r, line_number, {', '.join(columns)}, {failure} as failure from ({first})"
 
-    hashed = [
-        f"{literal(column.name + '=')} || cast({quote(column.name)} as varchar)"
-        for column in entity.columns
-        if column.name in values
-    ]
-    digest = f"md5(concat_ws(chr(31), {', '.join(hashed)}))"
+    digest = _digest(entity, values)
     third = f"select *, {digest} as row_hash from ({second})"
     if key:
         return f"select *, {key} as row_key from ({third})"
@@ -510,6 +511,26 @@ def _select(
     others = [quote(other) for other in entity.keys[:-1]]
     row_key = f"concat_ws('|', {', '.join([*others, 'row_hash'])})" if others else "row_hash"
     return f"select * replace (row_hash as {quote(name)}), {row_key} as row_key from ({third})"
+
+
+def _digest(entity: Entity, values: dict[str, str]) -> str:
+    """A hash of the canonical values, which does not depend on what the contract leaves out.
+
+    The columns stand in their order, each followed by a separator; an absent value is an empty one.
+    """
+    parts, separators = [], 0
+    for column in entity.columns:
+        if column.name in values:
+            if separators:
+                parts.append(f"repeat(chr(31), {separators})")
+            parts.append(quote(column.name) if column.kind in ("string", "json") else _as_varchar(column.name))
+            separators = 0
+        separators += 1
+    return f"md5(concat({', '.join(parts)}))"
+
+
+def _as_varchar(name: str) -> str:
+    return f"cast({quote(name)} as varchar)"
 
 
 def landing_select(query: EntityQuery, source: str, batch_id: str, business_on: dt.date, available_on: dt.date) -> str:

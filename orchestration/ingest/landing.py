@@ -43,6 +43,8 @@ Progress = Callable[[str], None]
 #: Rows shown in quarantine for a file that is refused whole: the file itself is kept.
 SHOWN_OF_REFUSED = 10_000
 MEMORY_LIMIT = "1500MB"
+#: Columns with many values are not worth a dictionary: looking for one is half the cost of writing.
+_PARQUET = "format parquet, compression zstd, dictionary_size_limit 10000"
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("source", pa.string()), ("batch_id", pa.string()), ("file_name", pa.string()),
@@ -172,6 +174,8 @@ def open_night(
     workspace: Workspace, company: Company, *, received_on: dt.date, run_id: str, progress: Progress | None
 ) -> Iterator[Night]:
     """Everything that is taken inside counts at once, when the block ends without an error."""
+    for partial in workspace.landing.glob("*/source=*/batch=*/.*.tmp*"):
+        partial.unlink()  # a killed run left it: nothing points at it
     with _scratch_folder(workspace) as scratch:
         connection = warehouse.connect()
         try:
@@ -254,7 +258,7 @@ def _claimant(name: str, sources: Mapping[str, Source]) -> tuple[Source, NameMat
 def _arrivals(night: Night, path: Path, shown: str, index: int, sources: Mapping[str, Source]) -> Iterator[Arrival]:
     if not unpack.is_archive(path.name):
         source, match = _owner(night, path.name, shown, inbox.owners(path.name, sources), sources)
-        sha256, stats = textfile.sha256_of(path)
+        sha256, stats = textfile.sha256_of(path, readers.edges_of(source))
         yield Arrival(path, path.name, shown, source, match, sha256, stats, path)
         return
     is_zip = path.name.lower().endswith(".zip")
@@ -564,17 +568,28 @@ class _Rows:
             query, self.source.source, self.record.batch_id, self.record.business_on, self.record.available_on
         )
         row = self.connection.execute(
-            f"copy (select {selected} from ({rows})) to {literal(str(path))} (format parquet, compression zstd)"
+            f"copy (select {selected} from ({rows})) to {literal(str(path))} ({_PARQUET})"
         ).fetchone()
         return int(row[0]) if row else 0
 
     def _write_plain(self, temporary: dict[str, Path], filtered: int) -> tuple[dict[str, int], list[_Failed]]:
         """One entity, one row per row: converted once, and looked at again only if some rows failed."""
         query = self.queries[0]
-        landed = self._copy(query, f"select * from ({query.rows}) where failure is null", temporary[query.entity.name])
+        path = temporary[query.entity.name]
+        # A filter would convert everything twice. So all is written, failed rows with a negative line number:
+        # the statistics of the file tell whether there is any, and then it is written again without them.
+        signed = "case when failure is null then line_number else -line_number end as line_number"
+        landed = self._copy(query, f"select * replace ({signed}) from ({query.rows})", path)
         failed: list[_Failed] = []
-        if landed + filtered != self.raw.rows:
+        if _least_line(path) < 0:
             failed = self._failed(f"select * from ({query.rows}) where failure is not null")
+            kept = path.with_name(path.name + ".kept")
+            row = self.connection.execute(
+                f"copy (select * from read_parquet({literal(str(path))}) where line_number > 0) "
+                f"to {literal(str(kept))} ({_PARQUET})"
+            ).fetchone()
+            kept.replace(path)
+            landed = int(row[0]) if row else 0
         return {query.entity.name: landed}, failed
 
     def _write_several(self, temporary: dict[str, Path]) -> tuple[dict[str, int], list[_Failed], int]:
@@ -727,6 +742,14 @@ class _Rows:
         pq.write_table(table, partial, compression="zstd")
         inbox.sync(partial)
         partial.replace(path)
+
+
+def _least_line(path: Path) -> int:
+    """The smallest line number in a landing file, from its statistics."""
+    told = pq.read_metadata(path)
+    at = told.schema.names.index("line_number")
+    groups = [told.row_group(index).column(at).statistics for index in range(told.num_row_groups)]
+    return min((int(group.min) for group in groups if group is not None and group.has_min_max), default=0)
 
 
 def _remedy(rule: str) -> str:

@@ -23,7 +23,7 @@ import python_calamine
 from orchestration.contracts.loader import did_you_mean
 from orchestration.contracts.source import Source
 from orchestration.ingest import textfile
-from orchestration.ingest.conversions import JsonPaths, RowSource, json_path
+from orchestration.ingest.conversions import Blanks, JsonPaths, RowSource, json_path
 from orchestration.ingest.problems import refused, unreadable
 from orchestration.ingest.textfile import LONGEST_LINE, LONGEST_RAW, TextStats
 from orchestration.warehouse import Connection, literal, quote
@@ -66,7 +66,7 @@ class RawFile:
     encoding: str | None = None
     delimiter: str | None = None
     has_nul: bool = False
-    has_plain_spaces: bool = False
+    blanks: Blanks = "any"
     line_number: str = "rowid + 1"
     text_path: Path | None = None
     record_lines: np.ndarray | None = None
@@ -81,11 +81,9 @@ class RawFile:
             paths = JsonPaths(has_elements=delivery is not None and delivery.each is not None)
             return RowSource(
                 _RAW, self.line_number, paths.find, is_nested=True, is_typed=True, paths=paths,
-                has_plain_spaces=self.has_plain_spaces,
+                blanks=self.blanks,
             )  # fmt: skip
-        return RowSource(
-            _RAW, self.line_number, self._find, is_typed=self.is_typed, has_plain_spaces=self.has_plain_spaces
-        )
+        return RowSource(_RAW, self.line_number, self._find, is_typed=self.is_typed, blanks=self.blanks)
 
     def _find(self, name: str) -> str:
         return self._expressions.get(name, "cast(null as varchar)")
@@ -143,7 +141,7 @@ def read_raw(connection: Connection, path: Path, stats: TextStats, source: Sourc
 def _read_csv(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
     layout = source.file
     textfile.check_is_text(stats, layout.encoding)
-    plain, stats = textfile.plain_text(path, stats, layout.encoding, scratch)
+    plain, stats = textfile.plain_text(path, stats, layout.encoding, scratch, edges_of(source))
     skipped = layout.skip_lines
     if layout.names is None:
         header = textfile.read_header(plain, layout.delimiter, layout.quote, layout.skip_lines)
@@ -176,8 +174,21 @@ def _read_csv(connection: Connection, path: Path, stats: TextStats, source: Sour
     raw.text_path = whole
     _number_lines(connection, raw, plain, stats, layout, skipped, before)
     # Where a value holds a line end, it may also begin or end with one.
-    raw.has_plain_spaces = not stats.has_odd_spaces and raw.record_lines is None
+    if raw.record_lines is None:
+        raw.blanks = stats.blanks
+    elif stats.returns:
+        # A line end within a value is the same whatever system wrote the file.
+        raw._expressions = {name: f"replace({found}, chr(13), '')" for name, found in raw._expressions.items()}
     return raw
+
+
+def edges_of(source: Source) -> tuple[bytes, ...]:
+    """The byte pairs that show a blank at the edge of a value; empty where they cannot be told."""
+    layout = source.file
+    if layout.format != "csv" or len(layout.delimiter) > 1 or layout.delimiter.isspace():
+        return ()
+    beside = [layout.delimiter, layout.quote or "", "\n", "\r"]
+    return tuple(pair.encode() for mark in beside if mark for pair in (f" {mark}", f"{mark} "))
 
 
 def _without_lines(plain: Path, lines: int, scratch: Path) -> Path:
@@ -419,7 +430,7 @@ def _read_fixed(connection: Connection, path: Path, stats: TextStats, source: So
     expressions = {name: f"substr(line, {first}, {width})" for name, (first, width) in fields.items()}
     return RawFile(
         _count(connection), tuple(fields), rejects, encoding=layout.encoding, has_nul=stats.nuls > 0,
-        has_plain_spaces=not stats.has_odd_spaces,
+        blanks="any" if stats.has_odd_spaces else "spaces",
         line_number="line_at", raw_sql="line", _expressions=expressions,
     )  # fmt: skip
 
@@ -441,7 +452,7 @@ def _read_json_lines(connection: Connection, path: Path, stats: TextStats, sourc
     rejects += _split_off(connection, "json_type(line) <> 'OBJECT'", "json", "this line is no JSON object")
     raw = RawFile(
         _count(connection), (), rejects, encoding=source.file.encoding, line_number="line_at", raw_sql="line",
-        is_nested=True, is_typed=True, has_plain_spaces=not (stats.has_odd_spaces or stats.has_backslash),
+        is_nested=True, is_typed=True, blanks="any" if stats.has_odd_spaces or stats.has_backslash else "spaces",
     )  # fmt: skip
     _check_paths(connection, raw, source)
     return raw

@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -60,6 +61,8 @@ class TextStats:
     nuls: int = 0
     has_odd_spaces: bool = False  # tabs, no-break spaces: what a plain trim leaves
     has_backslash: bool = False
+    edges: tuple[bytes, ...] = ()  # pairs of bytes that mean: a space at the edge of a value
+    has_edge_spaces: bool = False
     head: bytes = b""
     longest_open: int = 0
     long_line: int | None = None  # number of the first line that is too long
@@ -78,8 +81,11 @@ class TextStats:
         if b"\0" in block:
             self.nuls += block.count(b"\0")
         # Only UTF-8 is looked at: another encoding is made UTF-8 before it is read.
-        self.has_odd_spaces = self.has_odd_spaces or any(space in block for space in _ODD_SPACES)
+        # The first byte is looked for first: one byte is found ten times quicker than two.
+        self.has_odd_spaces = self.has_odd_spaces or any(space[:1] in block and space in block for space in _ODD_SPACES)
         self.has_backslash = self.has_backslash or b"\\" in block
+        if self.edges and not self.has_edge_spaces:
+            self.has_edge_spaces = self._edge_space_in(block)
         if self.long_line is None:
             if feeds or returns:
                 self.longest_open = len(block) - 1 - max(block.rfind(b"\n"), block.rfind(b"\r"))
@@ -90,6 +96,18 @@ class TextStats:
         self.line_feeds += feeds
         self.returns += returns
         self._last = block[-1:]
+
+    def _edge_space_in(self, block: bytes) -> bool:
+        """Whether a space stands beside a delimiter, a quote or a line end."""
+        if self._last + block[:1] in self.edges:
+            return True
+        data = np.frombuffer(block, dtype=np.uint8)
+        spaces = np.flatnonzero(data == 32)
+        marks = np.zeros(256, dtype=bool)
+        marks[[byte for edge in self.edges for byte in edge if byte != 32]] = True
+        after = data[np.minimum(spaces + 1, len(data) - 1)]
+        before = data[np.maximum(spaces - 1, 0)]
+        return bool(marks[after].any() or marks[before].any())
 
     @property
     def has_plain_line_ends(self) -> bool:
@@ -103,6 +121,13 @@ class TextStats:
         return ends + (self.size > 0 and self._last not in (b"\n", b"\r"))
 
     @property
+    def blanks(self) -> Literal["none", "spaces", "any"]:
+        """What stands around the values of a csv file."""
+        if self.has_odd_spaces:
+            return "any"
+        return "spaces" if not self.edges or self.has_edge_spaces or self._last == b" " else "none"
+
+    @property
     def has_mark(self) -> bool:
         return self.head.startswith(codecs.BOM_UTF8)
 
@@ -113,9 +138,9 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def sha256_of(path: Path) -> tuple[str, TextStats]:
+def sha256_of(path: Path, edges: tuple[bytes, ...] = ()) -> tuple[str, TextStats]:
     """(SHA-256 in hex, statistics) of a file, in one pass."""
-    digest, stats = hashlib.sha256(), TextStats()
+    digest, stats = hashlib.sha256(), TextStats(edges=edges)
     for block in blocks(path):
         digest.update(block)
         stats.feed(block)
@@ -159,7 +184,9 @@ def _looks_utf8(head: bytes) -> bool:
     return True
 
 
-def plain_text(path: Path, stats: TextStats, encoding: str, scratch: Path) -> tuple[Path, TextStats]:
+def plain_text(
+    path: Path, stats: TextStats, encoding: str, scratch: Path, edges: tuple[bytes, ...] = ()
+) -> tuple[Path, TextStats]:
     """A file that the csv reader takes: UTF-8, one kind of line end, no byte order mark.
 
     The file itself when it is so already, else a copy in `scratch`. Bytes that the encoding does not know
@@ -168,7 +195,7 @@ def plain_text(path: Path, stats: TextStats, encoding: str, scratch: Path) -> tu
     is_utf8 = encoding in ("utf-8", "utf-8-sig", "ascii")
     if is_utf8 and stats.has_plain_line_ends and not stats.has_mark:
         return path, stats
-    target, told = scratch / "plain.txt", TextStats()
+    target, told = scratch / "plain.txt", TextStats(edges=edges)
     with target.open("wb") as out:
         for block in _single_line_ends(_as_utf8(path, "utf-8" if is_utf8 else encoding)):
             told.feed(block)

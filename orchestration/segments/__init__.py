@@ -18,19 +18,27 @@ from orchestration.segments.materialise import (
     materialise,
 )
 from orchestration.segments.preview import Difference, Explanation, Preview, diff, explain, preview
+from orchestration.segments.triggers import TRIGGER_FIRINGS, TriggersReport, fire
+
+#: Registry tables whose column `customer_id` an erasure must rewrite.
+CUSTOMER_TABLES = (SEGMENT_CHANGES, TRIGGER_FIRINGS)
 
 __all__ = [
+    "CUSTOMER_TABLES",
     "SEGMENT_CHANGES",
     "SEGMENT_SIZES",
+    "TRIGGER_FIRINGS",
     "Difference",
     "Explanation",
     "Preview",
     "SegmentSize",
     "SegmentsReport",
+    "TriggersReport",
     "catalogue_of",
     "company_time_zone",
     "diff",
     "explain",
+    "fire",
     "materialise",
     "preview",
 ]

@@ -227,10 +227,9 @@ class _Compiler:
                 f",\n    sum(case when {condition} then 1 else 0 end) as {column}"
                 for condition, column in self.events.items()
             )
-            ctes.append((
-                "event_facts",
-                f"select\n    customer_id{columns}\nfrom marts.events\nwhere " + "\n    and ".join(where) + "\ngroup by customer_id",
-            ))  # fmt: skip
+            joined = "\n    and ".join(where)
+            body = f"select\n    customer_id{columns}\nfrom marts.events\nwhere {joined}\ngroup by customer_id"
+            ctes.append(("event_facts", body))
         if self.purchases:
             ctes += self.purchase_ctes()
         if self.lists:
@@ -404,7 +403,8 @@ class _Compiler:
             return self.instant_test(column, operator, value)
         if kind == "texts":
             return self.dialect.json_has(column, str(value))
-        symbols = {"equals": "=", "not_equals": "<>", "at_least": ">=", "at_most": "<=", "more_than": ">", "less_than": "<",
+        symbols = {"equals": "=", "not_equals": "<>", "at_least": ">=", "at_most": "<=", "more_than": ">",
+                   "less_than": "<",
                    "before": "<", "after": ">"}  # fmt: skip
         if operator in symbols:
             return f"{column} {symbols[operator]} {self.value(value, kind)}"

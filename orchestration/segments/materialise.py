@@ -104,6 +104,7 @@ class SegmentsReport:
     sizes: tuple[SegmentSize, ...]
     unknown_list_rows: int
     seconds: dict[str, float]
+    processor_seconds: dict[str, float]
 
     def of_segment(self, segment: str) -> SegmentSize:
         return next(size for size in self.sizes if size.segment == segment)
@@ -174,24 +175,41 @@ def materialise(
     clock.lap("sizes")
     _write_definitions(connection, definitions, chosen, hashes, catalogue, as_of_on, time_zone)
     clock.lap("definitions")
-    for table in ("evaluated", "stays__", "merged__"):
+    for table in ("evaluated", "stays__", "inherited__"):
         connection.execute(f"drop table if exists temp.{table}")
 
     staged = 0
     if is_forward:
         # Staging replaces within a version, so a partial run stages what the whole version has so far.
-        stamp = {"as_of_on": as_of_on, "version": version, "run_id": run_id}
         staged = registry.stage(
-            workspace, SEGMENT_CHANGES, connection, f"select {_columns(SEGMENT_CHANGES)} from segments.changes", **stamp
+            workspace,
+            SEGMENT_CHANGES,
+            connection,
+            f"select {_columns(SEGMENT_CHANGES)} from segments.changes",
+            as_of_on=as_of_on,
+            version=version,
+            run_id=run_id,
         )
         registry.stage(
-            workspace, SEGMENT_SIZES, connection,
-            f"select {_columns(SEGMENT_SIZES)} from segments.sizes where as_of_on = date '{as_of_on}'", **stamp,
-        )  # fmt: skip
+            workspace,
+            SEGMENT_SIZES,
+            connection,
+            f"select {_columns(SEGMENT_SIZES)} from segments.sizes where as_of_on = date '{as_of_on}'",
+            as_of_on=as_of_on,
+            version=version,
+            run_id=run_id,
+        )
     clock.lap("stage")
     members = connection.execute("select count(*) from segments.members").fetchone()
     return SegmentsReport(
-        as_of_on, customers, int(members[0]) if members else 0, staged, sizes, unknown_list_rows, clock.laps
+        as_of_on=as_of_on,
+        customer_count=customers,
+        member_count=int(members[0]) if members else 0,
+        staged_changes=staged,
+        sizes=sizes,
+        unknown_list_rows=unknown_list_rows,
+        seconds=clock.laps,
+        processor_seconds=clock.processor,
     )
 
 
@@ -200,13 +218,17 @@ def _columns(table: RegistryTable) -> str:
 
 
 class _Clock:
+    """Seconds of each step: on the wall, and of all processors together."""
+
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self.processor: dict[str, float] = {}
+        self._last = (time.perf_counter(), time.process_time())
 
     def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
+        now = (time.perf_counter(), time.process_time())
+        self.laps[name] = round(now[0] - self._last[0], 3)
+        self.processor[name] = round(now[1] - self._last[1], 3)
         self._last = now
 
 
@@ -231,7 +253,8 @@ _TABLES = {
     "history": "segment varchar, customer_id varchar, entered_on date, left_on date",
     "sizes": "segment varchar, as_of_on date, rule_hash varchar, size bigint, rate double, previous_size bigint, "
     "customer_count bigint, control_count bigint, reachable_email_count bigint, reachable_sms_count bigint, "
-    "reachable_phone_count bigint, reachable_post_count bigint, entered_count bigint, left_count bigint, status varchar",
+    "reachable_phone_count bigint, reachable_post_count bigint, entered_count bigint, left_count bigint, "
+    "status varchar",
     "overlap": "left_segment varchar, right_segment varchar, both_count bigint, jaccard double",
 }
 
@@ -292,10 +315,11 @@ def load_lists(connection: Connection, definitions: SegmentSet, *, into: str = S
             "value": pa.array([row[2] for row in rows], pa.string()),
         }
     ))  # fmt: skip
-    by_id = "select value as named, value as customer_id from (select distinct value from list_rows__ where key = 'customer_id')"
+    by_id = "select distinct value as named, value as customer_id from list_rows__ where key = 'customer_id'"
     if has_table(connection, "identity", "current_ids"):
         by_id = "select customer_id as named, current_customer_id as customer_id from identity.current_ids"
-    by_value = "select cast(null as varchar) as type, cast(null as varchar) as value, cast(null as varchar) as customer_id where false"
+    nothing = "cast(null as varchar)"
+    by_value = f"select {nothing} as type, {nothing} as value, {nothing} as customer_id where false"
     if has_table(connection, "rcu", "identifiers"):
         by_value = "select type, value, customer_id from rcu.identifiers where not is_shared"
     kind = "temp table" if into.startswith("temp.") else "table"
@@ -355,7 +379,8 @@ def _read_stays(connection: Connection, workspace: Workspace, as_of_on: dt.date,
         group by segment, customer_id, entered_on
         """
     )
-    # Customers who became part of another: the other takes over their stay.
+    # Stays that go on under another key or day: those of customers who became part of another, and those that an
+    # earlier run of this very date had closed.
     merged = "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
     if has_table(connection, "identity", "current_ids"):
         merged = (
@@ -364,12 +389,17 @@ def _read_stays(connection: Connection, workspace: Workspace, as_of_on: dt.date,
         )
     connection.execute(
         f"""
-        create or replace temp table merged__ as
-        select stays__.segment, merged.current_customer_id as customer_id, min(stays__.entered_on) as entered_on
-        from stays__
-        inner join ({merged}) as merged on merged.customer_id = stays__.customer_id
-        where stays__.is_open
-        group by stays__.segment, merged.current_customer_id
+        create or replace temp table inherited__ as
+        select segment, customer_id, min(entered_on) as entered_on, max(is_merged) = 1 as is_merged
+        from (
+            select stays__.segment, merged.current_customer_id as customer_id, stays__.entered_on, 1 as is_merged
+            from stays__
+            inner join ({merged}) as merged on merged.customer_id = stays__.customer_id
+            where stays__.is_open
+            union all
+            select segment, customer_id, entered_on, 0 from stays__ where not is_open and left_on = date '{as_of_on}'
+        )
+        group by segment, customer_id
         """
     )
 
@@ -382,37 +412,24 @@ def _write_members(connection: Connection, compiled: Compiled, chosen: list[str]
     for name in chosen:
         is_control = compiled.controls.get(name, "false")
         selects.append(
-            f"select {literal(name)} as segment, customer_id, {is_control} as is_control, {compiled.reasons[name]} as reason "
+            f"select {literal(name)} as segment, customer_id, {is_control} as is_control, "
+            f"{compiled.reasons[name]} as reason "
             f"from temp.evaluated where {member_column(name)}"
         )
-    members = " union all ".join(selects)
-    is_first = connection.execute("select 1 from stays__ limit 1").fetchone() is None
-    if is_first:
-        connection.execute(
-            f"insert into segments.members select segment, customer_id, date '{as_of_on}', is_control, reason from ({members})"
-        )
-        return
     connection.execute(
         f"""
         insert into segments.members
-        with before as (
-            select segment, customer_id, min(entered_on) as entered_on
-            from (
-                select segment, customer_id, entered_on from stays__
-                where is_open or left_on = date '{as_of_on}'
-                union all
-                select segment, customer_id, entered_on from merged__
-            )
-            group by segment, customer_id
-        )
         select
             members.segment,
             members.customer_id,
-            coalesce(before.entered_on, date '{as_of_on}'),
+            coalesce(least(stays.entered_on, inherited.entered_on), date '{as_of_on}'),
             members.is_control,
             members.reason
-        from ({members}) as members
-        left join before on before.segment = members.segment and before.customer_id = members.customer_id
+        from ({" union all ".join(selects)}) as members
+        left join stays__ as stays
+            on stays.segment = members.segment and stays.customer_id = members.customer_id and stays.is_open
+        left join inherited__ as inherited
+            on inherited.segment = members.segment and inherited.customer_id = members.customer_id
         """
     )
 
@@ -421,36 +438,44 @@ def _write_changes(
     connection: Connection, chosen: list[str], hashes: dict[str, str], previous: dict[str, tuple[str, int]],
     as_of_on: dt.date,
 ) -> None:  # fmt: skip
-    """segments.changes: entries and exits of this run, with their cause."""
-    causes = ", ".join(
-        f"({literal(name)}, {literal('first' if name not in previous else 'rule' if previous[name][0] != hashes[name] else 'data')})"
-        for name in chosen
-    )
-    if not chosen:
-        causes = "('', '')"
+    """segments.changes: entries and exits of this run, with their cause.
+
+    A member without an open stay entered: either on this date, or on the earlier one that was inherited.
+    """
+    causes = ", ".join(f"({literal(name)}, {literal(_cause(hashes[name], previous.get(name)))})" for name in chosen)
     connection.execute(
         f"""
         insert into segments.changes
-        with causes(segment, cause) as (values {causes}),
-        entered as (
+        with causes(segment, cause) as (values {causes or "('', '')"}),
+        candidates as (
+            select segment, customer_id, entered_on from segments.members where entered_on = date '{as_of_on}'
+            union all
             select members.segment, members.customer_id, members.entered_on
             from segments.members as members
-            anti join (select segment, customer_id from stays__ where is_open) as stays
-                on stays.segment = members.segment and stays.customer_id = members.customer_id
-            where members.segment in (select segment from causes)
+            inner join inherited__ as inherited
+                on inherited.segment = members.segment and inherited.customer_id = members.customer_id
+            where members.entered_on <> date '{as_of_on}'
+        ),
+        entered as (
+            select candidates.segment, candidates.customer_id, candidates.entered_on, causes.cause
+            from candidates
+            inner join causes on causes.segment = candidates.segment
+            left join stays__ as stays
+                on stays.segment = candidates.segment and stays.customer_id = candidates.customer_id and stays.is_open
+            where stays.segment is null
         ),
         gone as (
-            select stays__.segment, stays__.customer_id, stays__.entered_on
-            from stays__
-            anti join segments.members as members
-                on members.segment = stays__.segment and members.customer_id = stays__.customer_id
-            where stays__.is_open
+            select stays.segment, stays.customer_id, stays.entered_on
+            from stays__ as stays
+            left join segments.members as members
+                on members.segment = stays.segment and members.customer_id = stays.customer_id
+            where stays.is_open and members.segment is null
         )
         select entered.segment, entered.customer_id, 'entered', entered.entered_on,
-            case when merged__.customer_id is not null then 'merged' else causes.cause end
+            case when inherited.is_merged then 'merged' else entered.cause end
         from entered
-        inner join causes on causes.segment = entered.segment
-        left join merged__ on merged__.segment = entered.segment and merged__.customer_id = entered.customer_id
+        left join inherited__ as inherited
+            on inherited.segment = entered.segment and inherited.customer_id = entered.customer_id
         union all
         select gone.segment, gone.customer_id, 'left', gone.entered_on,
             case when customers.customer_id is null then 'merged' else coalesce(causes.cause, 'retired') end
@@ -461,25 +486,51 @@ def _write_changes(
     )
 
 
+def _cause(rule_hash: str, previous: tuple[str, int] | None) -> str:
+    if previous is None:
+        return "first"
+    return "data" if previous[0] == rule_hash else "rule"
+
+
 def _write_history(connection: Connection, chosen: list[str], as_of_on: dt.date, *, is_whole: bool) -> None:
     """segments.history: every stay, open ones with no `left_on`; a stay of no day is none."""
-    where = "" if is_whole else f"where changes.segment in ({_listing(chosen)})"
+    where = "" if is_whole else f"where segment in ({_listing(chosen)})"
+    if connection.execute("select 1 from stays__ limit 1").fetchone() is None:  # the first run: everyone enters
+        connection.execute(
+            f"insert into segments.history select segment, customer_id, entered_on, null from segments.changes {where}"
+        )
+        return
     connection.execute(
         f"""
         insert into segments.history
-        with stays as (
-            select segment, customer_id, entered_on, case when is_open then 1 else 0 end as net, left_on from stays__
-            union all
-            select changes.segment, changes.customer_id, changes.entered_on,
-                case when change = 'entered' then 1 else -1 end,
-                case when change = 'left' then date '{as_of_on}' end
-            from segments.changes as changes
+        with moves as (
+            select segment, customer_id, entered_on, case when change = 'entered' then 1 else -1 end as net,
+                case when change = 'left' then date '{as_of_on}' end as left_on
+            from segments.changes
             {where}
         ),
-        folded as (
-            select segment, customer_id, entered_on, sum(net) > 0 as is_open, max(left_on) as left_on
-            from stays
+        -- Few stays are touched by a run: the others are copied as they are.
+        touched as (
+            select segment, customer_id, entered_on, sum(net) as net, max(left_on) as left_on
+            from moves
             group by segment, customer_id, entered_on
+        ),
+        folded as (
+            select
+                stays.segment, stays.customer_id, stays.entered_on,
+                case when stays.is_open then 1 else 0 end + coalesce(touched.net, 0) > 0 as is_open,
+                greatest(stays.left_on, touched.left_on) as left_on
+            from stays__ as stays
+            left join touched
+                on touched.segment = stays.segment and touched.customer_id = stays.customer_id
+                and touched.entered_on = stays.entered_on
+            union all
+            select touched.segment, touched.customer_id, touched.entered_on, touched.net > 0, touched.left_on
+            from touched
+            left join stays__ as stays
+                on stays.segment = touched.segment and stays.customer_id = touched.customer_id
+                and stays.entered_on = touched.entered_on
+            where stays.segment is null
         )
         select segment, customer_id, entered_on, case when not is_open then left_on end
         from folded
@@ -557,9 +608,11 @@ def _write_sizes(
             "select segment, change, count(*) from segments.changes group by segment, change"
         ).fetchall()
     }
+    controlled = _listing([name for name in chosen if known[name].control_group])
     controls = dict(
         connection.execute(
-            f"select segment, count_if(is_control) from segments.members where segment in ({_listing([name for name in chosen if known[name].control_group])}) group by segment"
+            "select segment, count_if(is_control) from segments.members "
+            f"where segment in ({controlled}) group by segment"
         ).fetchall()
     )
     sizes = []

@@ -208,10 +208,16 @@ def diff(
         entering, leaving, before_count, after_count = _moves(connection, name, after)
         results.append(
             Difference(
-                name, before_count, after_count, len(entering), len(leaving), _because(name, definitions, published, changed),
-                tuple(pseudonym(who) for who in entering[:sample_size]), tuple(pseudonym(who) for who in leaving[:sample_size]),
+                segment=name,
+                size_before=before_count,
+                size_after=after_count,
+                entered_count=len(entering),
+                left_count=len(leaving),
+                because=_because(name, definitions, published, changed),
+                entering=tuple(pseudonym(who) for who in entering[:sample_size]),
+                leaving=tuple(pseudonym(who) for who in leaving[:sample_size]),
             )
-        )  # fmt: skip
+        )
     connection.execute("drop table if exists temp.evaluated")
     return tuple(one for one in results if one.segment in changed | gone or one.entered_count or one.left_count)
 
@@ -273,4 +279,4 @@ def _known(definitions: SegmentSet, name: str) -> Segment:
 def _row(connection: Connection, query: str) -> tuple[Any, ...]:
     row = connection.execute(query).fetchone()
     assert row is not None
-    return row  # type: ignore[no-any-return]
+    return row

@@ -2,7 +2,8 @@
 
 What belongs here: occurrences of each kind of start, the controls (reach, holdout, caps, priority, quiet
 hours, expiry), `segments.trigger_events` and the registry table `trigger_firings`. What does not: what a
-trigger may say (`orchestration.contracts.trigger`), and sending.
+trigger may say (`orchestration.contracts.trigger`), and sending. Reach is marketing reach, for service
+messages too: `customer_360` knows no other.
 
 Once for ever. An occurrence has a subject: the event, the order, the day of an entry, the year of a
 birthday. A subject that fired, or was held out, is in the registry and never fires again: not in a second
@@ -58,7 +59,7 @@ TRIGGER_FIRINGS = RegistryTable(
 #: Kinds whose subject names one thing in the world, whoever it is attached to.
 _GLOBAL_SUBJECTS = frozenset({"event", "order"})
 
-OUTCOMES = ("fired", "held_out", "capped", "unreachable")
+OUTCOMES = ("fired", "held_out", "capped", "unreachable", "expired")
 
 _LISTS = "temp.trigger_lists__"
 
@@ -72,6 +73,7 @@ class TriggerCount:
     held_out: int
     capped: int
     unreachable: int
+    expired: int
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,16 @@ def fire(
     columns = ", ".join(TRIGGER_FIRINGS.columns)
     connection.execute("create schema if not exists segments")
     connection.execute(
-        f"create or replace table segments.trigger_events as select {columns}, as_of_on as decided_on, version from ({past})"
+        "create or replace table segments.trigger_events as "
+        f"select {columns}, as_of_on as decided_on, version from ({past})"
     )
     staged = 0
     if is_forward:
         _decide(connection, workspace, triggers, definitions, as_of_on, version, past)
         connection.execute(
             f"insert into segments.trigger_events ({columns}, decided_on, version) "
-            f"select {columns}, date '{as_of_on}', {literal(version)} from temp.decided__ order by trigger, customer_id, subject"
+            f"select {columns}, date '{as_of_on}', {literal(version)} from temp.decided__ "
+            "order by trigger, customer_id, subject"
         )
         query = f"select {columns} from temp.decided__ where outcome in ('fired', 'held_out')"
         staged = registry.stage(
@@ -126,13 +130,15 @@ def fire(
     counts = {
         (name, outcome): count
         for name, outcome, count in connection.execute(
-            "select trigger, outcome, count(*) from segments.trigger_events where version = ? group by trigger, outcome",
+            "select trigger, outcome, count(*) from segments.trigger_events where version = ? "
+            "group by trigger, outcome",
             [version],
         ).fetchall()
     }
     connection.execute("drop table if exists temp.decided__")
     told = tuple(
-        TriggerCount(name, *(counts.get((name, outcome), 0) for outcome in OUTCOMES)) for name in sorted(triggers.by_name)
+        TriggerCount(name, *(counts.get((name, outcome), 0) for outcome in OUTCOMES))
+        for name in sorted(triggers.by_name)
     )
     return TriggersReport(as_of_on, told, staged)
 
@@ -148,26 +154,45 @@ def _decide(
     """temp.decided__: one row per new occurrence that is due, with its outcome."""
     time_zone = company_time_zone(connection)
     _evaluate_customers(connection, triggers, definitions, as_of_on, time_zone)
-    finder = _Finder(connection, workspace, as_of_on, time_zone)
+    finder = Finder(connection, workspace, as_of_on, time_zone)
     selects = [_occurrences(finder, trigger, triggers.limits) for trigger in triggers]
     found = " union all ".join(selects) or _NOTHING
-    send_from, send_until = sending_window(triggers.limits, as_of_on, time_zone)
+    window = sending_window(triggers.limits, as_of_on, time_zone)
     merged = _current_ids(connection)
-    # A subject that names one thing in the world is looked up alone, the others with their customer.
+    # Known already: by the subject alone where it names one thing in the world, by customer and subject, and,
+    # for events, by customer and day, so that a second cart of the same day is the same occasion.
     connection.execute(
         f"""
         create or replace temp table due__ as
         with past as (
-            select firings.trigger, firings.subject, coalesce(ids.current_customer_id, firings.customer_id) as customer_id
+            select distinct
+                firings.trigger,
+                firings.subject,
+                firings.happened_on,
+                coalesce(ids.current_customer_id, firings.customer_id) as customer_id
             from ({past}) as firings
             left join ({merged}) as ids on ids.customer_id = firings.customer_id
         ),
         found as ({found})
-        select distinct on (found.trigger, found.customer_id, found.subject) found.*
+        select found.*
         from found
-        anti join past on past.trigger = found.trigger and past.subject = found.subject
-            and (found.is_global or past.customer_id = found.customer_id)
-        order by found.trigger, found.customer_id, found.subject, found.happened_on desc, found.why
+        where not exists (
+                select 1 from past
+                where found.is_global and past.trigger = found.trigger and past.subject = found.subject
+            )
+            and not exists (
+                select 1 from past
+                where past.trigger = found.trigger and past.subject = found.subject
+                    and past.customer_id = found.customer_id
+            )
+            and not exists (
+                select 1 from past
+                where found.is_daily and past.trigger = found.trigger and past.customer_id = found.customer_id
+                    and past.happened_on = found.happened_on
+            )
+        qualify row_number() over (
+            partition by found.trigger, found.customer_id, found.subject order by found.happened_on desc, found.why
+        ) = 1
         """
     )
     caps = _caps_left(triggers, past, merged, as_of_on)
@@ -177,7 +202,12 @@ def _decide(
         with judged as (
             select
                 *,
-                case when is_held_out then 'held_out' when channel is null then 'unreachable' else 'open' end as state
+                case
+                    when expires_on < date '{window.day}' then 'expired'
+                    when is_held_out then 'held_out'
+                    when channel is null then 'unreachable'
+                    else 'open'
+                end as state
             from temp.due__
         ),
         own as (
@@ -190,7 +220,10 @@ def _decide(
         ),
         own_left as ({caps.own}),
         allowed as (
-            select own.*, state = 'open' and own_rank <= coalesce(own_left.times_left, own.own_times) as is_within_own
+            select
+                own.*,
+                state = 'open'
+                and own_rank <= least(coalesce(own_left.times_left, own.own_times), own.own_times) as is_within_own
             from own
             left join own_left on own_left.trigger = own.trigger and own_left.customer_id = own.customer_id
         ),
@@ -214,15 +247,17 @@ def _decide(
             case
                 when state <> 'open' then state
                 when not is_within_own then 'capped'
-                when ignores_limits or common_rank <= coalesce(common_left.times_left, {caps.common_times}) then 'fired'
+                when ignores_limits or common_rank <= least(
+                    coalesce(common_left.times_left, {caps.common_times}), {caps.common_times}
+                ) then 'fired'
                 else 'capped'
             end as outcome,
             ranked.happened_on,
             ranked.due_on,
             ranked.expires_on,
             ranked.channel,
-            {send_from} as send_from_at,
-            {send_until} as send_until_at,
+            {window.begin} as send_from_at,
+            {window.end} as send_until_at,
             ranked.priority,
             ranked.ignores_limits,
             ranked.why
@@ -235,7 +270,8 @@ def _decide(
 
 
 _NOTHING = (
-    "select '' as trigger, '' as customer_id, '' as subject, true as is_global, date '2000-01-01' as happened_on, "
+    "select '' as trigger, '' as customer_id, '' as subject, true as is_global, true as is_daily, "
+    "date '2000-01-01' as happened_on, "
     "date '2000-01-01' as due_on, date '2000-01-01' as expires_on, '' as channel, false as is_held_out, 1 as priority, "
     "false as ignores_limits, 0 as own_times, '' as why where false"
 )
@@ -284,7 +320,7 @@ def _where_name(trigger: Trigger) -> str:
     return name if len(name) <= 60 else f"{name[:48]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _occurrences(finder: _Finder, trigger: Trigger, limits: Limits) -> str:
+def _occurrences(finder: Finder, trigger: Trigger, limits: Limits) -> str:
     """Due occurrences of one trigger among customers who satisfy it, with all that decides."""
     due = f"happened_on + {trigger.after_days - trigger.before_days}"
     first_due = finder.as_of_on - dt.timedelta(days=trigger.expires_after_days)
@@ -309,6 +345,7 @@ def _occurrences(finder: _Finder, trigger: Trigger, limits: Limits) -> str:
             occurrences.customer_id,
             occurrences.subject,
             {"true" if trigger.start.kind in _GLOBAL_SUBJECTS else "false"} as is_global,
+            {"true" if trigger.start.kind == "event" else "false"} as is_daily,
             occurrences.happened_on,
             {due} as due_on,
             {due} + {trigger.expires_after_days} as expires_on,
@@ -334,8 +371,9 @@ class _Caps:
 def _caps_left(triggers: TriggerSet, past: str, merged: str, as_of_on: dt.date) -> _Caps:
     """How many more messages each customer may get: by trigger, and of all triggers together."""
     fired = (
-        "select firings.trigger, coalesce(ids.current_customer_id, firings.customer_id) as customer_id, firings.as_of_on, "
-        f"firings.ignores_limits from ({past}) as firings left join ({merged}) as ids on ids.customer_id = firings.customer_id "
+        "select firings.trigger, coalesce(ids.current_customer_id, firings.customer_id) as customer_id, "
+        f"firings.as_of_on, firings.ignores_limits from ({past}) as firings "
+        f"left join ({merged}) as ids on ids.customer_id = firings.customer_id "
         "where firings.outcome = 'fired'"
     )
 
@@ -367,33 +405,44 @@ def _current_ids(connection: Connection) -> str:
     return "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
 
 
-def sending_window(limits: Limits, as_of_on: dt.date, time_zone: str) -> tuple[str, str]:
-    """SQL literals of the UTC instants between which messages of a run for `as_of_on` may leave.
+@dataclass(frozen=True)
+class SendingWindow:
+    """The day on which messages of a run may leave, and the SQL literals of its first and last UTC instants."""
+
+    day: dt.date
+    begin: str
+    end: str
+
+
+def sending_window(limits: Limits, as_of_on: dt.date, time_zone: str) -> SendingWindow:
+    """When messages of a run for `as_of_on` may leave.
 
     The first day from the as-of date on that is not quiet, outside quiet hours. With hours that cross
     midnight (20:00 to 09:00) the window is 09:00 to 20:00 of that day; with hours inside a day (12:00 to
-    14:00) it starts when they end, so that a message is never in doubt.
+    14:00) it starts when they end, so that there is one window a day.
     """
     zone = zoneinfo.ZoneInfo(time_zone)
     day = as_of_on
     while WEEK_DAYS[day.weekday()] in limits.quiet_week_days or day in limits.quiet_dates:
         day += dt.timedelta(days=1)
-    first, last = dt.time(0), dt.time(0)
-    next_day = day + dt.timedelta(days=1)
-    end = dt.datetime.combine(next_day, last, zone)
+    begin = dt.datetime.combine(day, dt.time(), zone)
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone)
     if limits.quiet_hours:
-        first = dt.time.fromisoformat(limits.quiet_hours.to)
+        begin = dt.datetime.combine(day, dt.time.fromisoformat(limits.quiet_hours.to), zone)
         if limits.quiet_hours.start > limits.quiet_hours.to:
             end = dt.datetime.combine(day, dt.time.fromisoformat(limits.quiet_hours.start), zone)
-    begin = dt.datetime.combine(day, first, zone)
-    return tuple(f"timestamp '{one.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}'" for one in (begin, end))  # type: ignore[return-value]
+    return SendingWindow(day, _instant(begin), _instant(end))
+
+
+def _instant(local: dt.datetime) -> str:
+    return f"timestamp '{local.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}'"
 
 
 # ---------------------------------------------------------------------------------------------------
 # Occurrences: customer_id, subject, happened_on, happened_at, why
 
 
-class _Finder:
+class Finder:
     """A query of the occurrences of each kind of start."""
 
     def __init__(self, connection: Connection, workspace: Workspace, as_of_on: dt.date, time_zone: str) -> None:
@@ -436,14 +485,23 @@ class _Finder:
             if column is None:
                 column = "cast(value as double)" if name == "value" else DUCKDB.json_text("properties", name)
             shown = ", ".join(
-                repr(float(one)) if name == "value" and isinstance(one, int | float) else literal(str(one)) for one in values
+                repr(float(one)) if name == "value" and isinstance(one, int | float) else literal(str(one))
+                for one in values
             )
             tests.append(f"{column} in ({shown})")
         # Of several carts of a day the last one counts: one occasion a customer, day and type.
         return f"""
             select customer_id, event_id as subject, occurred_on as happened_on, occurred_at as happened_at,
-                {_json(("event", "event_type"), ("on", "occurred_on"), ("product", "product_id"),
-                       ("campaign", "campaign"), ("reason", "reason"), ("value", "value"))} as why
+                {
+            _json(
+                ("event", "event_type"),
+                ("on", "occurred_on"),
+                ("product", "product_id"),
+                ("campaign", "campaign"),
+                ("reason", "reason"),
+                ("value", "value"),
+            )
+        } as why
             from marts.events
             where {" and ".join(tests)}
             qualify row_number() over (
@@ -459,8 +517,14 @@ class _Finder:
         return f"""
             select customer_id, order_id as subject, ordered_on as happened_on,
                 coalesce(ordered_at, ordered_on) as happened_at,
-                {_json(("order", "order_id"), ("on", "ordered_on"), ("purchase_number", "purchase_number"),
-                       ("channel", "channel"))} as why
+                {
+            _json(
+                ("order", "order_id"),
+                ("on", "ordered_on"),
+                ("purchase_number", "purchase_number"),
+                ("channel", "channel"),
+            )
+        } as why
             from marts.orders
             where is_purchase and ordered_on between date '{first}' and date '{last}'{number}
         """
@@ -479,8 +543,13 @@ class _Finder:
         return f"""
             select customers.customer_id, '{field} ' || cast(extract(year from days.day) as varchar) as subject,
                 days.day as happened_on, cast(days.day as timestamp) as happened_at,
-                {_json(("anniversary of", f"'{field}'"), ("on", "days.day"),
-                       ("years", f"extract(year from days.day) - extract(year from customers.{field})"))} as why
+                {
+            _json(
+                ("anniversary of", f"'{field}'"),
+                ("on", "days.day"),
+                ("years", f"extract(year from days.day) - extract(year from customers.{field})"),
+            )
+        } as why
             from temp.evaluated as customers
             inner join (values {", ".join(days)}) as days(month_day, day)
                 on days.month_day = extract(month from customers.{field}) * 100 + extract(day from customers.{field})
@@ -527,7 +596,9 @@ class _Finder:
         return f"""
             select customer_id, lifecycle_stage || ' ' || cast(lifecycle_since_on as varchar) as subject,
                 lifecycle_since_on as happened_on, cast(lifecycle_since_on as timestamp) as happened_at,
-                {_json(("stage", "lifecycle_stage"), ("from", "previous_lifecycle_stage"), ("on", "lifecycle_since_on"))} as why
+                {
+            _json(("stage", "lifecycle_stage"), ("from", "previous_lifecycle_stage"), ("on", "lifecycle_since_on"))
+        } as why
             from temp.evaluated
             where lifecycle_stage in ({", ".join(literal(one) for one in stage.to)})
                 and lifecycle_since_on between date '{first}' and date '{last}'{origin}
@@ -539,11 +610,16 @@ class _Finder:
         by = "product_id" if supply.by == "product" else supply.by
         first, last = self._days(trigger)
         tests = [
-            "lines.is_product", "lines.line_kind = 'sale'", f"lines.{by} is not null", f"lines.ordered_on <= date '{self.as_of_on}'"
-        ]  # fmt: skip
+            "lines.is_product",
+            "lines.line_kind = 'sale'",
+            f"lines.{by} is not null",
+            f"lines.ordered_on <= date '{self.as_of_on}'",
+        ]
         join = ""
         for name, values in sorted(supply.of.wanted().items()):
-            column = {"product": "lines.product_id", "channel": "orders.channel", "store": "orders.store"}.get(name, f"lines.{name}")
+            column = {"product": "lines.product_id", "channel": "orders.channel", "store": "orders.store"}.get(
+                name, f"lines.{name}"
+            )
             tests.append(f"{column} in ({', '.join(literal(value) for value in values)})")
             if column.startswith("orders."):
                 join = "inner join marts.orders as orders on orders.order_id = lines.order_id"
@@ -600,13 +676,20 @@ class _Finder:
             )
             select events.customer_id, changed.product_id || ' ' || cast(changed.valid_from_on as varchar) as subject,
                 changed.valid_from_on as happened_on, cast(changed.valid_from_on as timestamp) as happened_at,
-                {_json(("product", "changed.product_id"), (f"{name}_before", "changed.before_value"),
-                       (f"{name}_now", "changed.now_value"), ("seen_on", "max(events.occurred_on)"))} as why
+                {
+            _json(
+                ("product", "changed.product_id"),
+                (f"{name}_before", "changed.before_value"),
+                (f"{name}_now", "changed.now_value"),
+                ("seen_on", "max(events.occurred_on)"),
+            )
+        } as why
             from changed
             inner join marts.events as events on events.product_id = changed.product_id
             where events.event_type in ({seen})
                 and events.occurred_on between changed.valid_from_on - {change.within_days} and changed.valid_from_on
-            group by events.customer_id, changed.product_id, changed.valid_from_on, changed.before_value, changed.now_value
+            group by events.customer_id, changed.product_id, changed.valid_from_on, changed.before_value,
+                changed.now_value
         """
 
     def _consent(self, trigger: Trigger) -> str:
@@ -614,7 +697,8 @@ class _Finder:
         assert consent is not None
         first, last = self._days(trigger)
         return f"""
-            select customer_id, channel || ' ' || cast(since_on as varchar) as subject, since_on + {consent.days} as happened_on,
+            select customer_id, channel || ' ' || cast(since_on as varchar) as subject,
+                since_on + {consent.days} as happened_on,
                 cast(since_on + {consent.days} as timestamp) as happened_at,
                 {_json(("consent", "channel"), ("status", "status"), ("since", "since_on"))} as why
             from (

@@ -194,8 +194,10 @@ def explain_segment(segment: Segment, language: Language) -> str:
         parts.append(words.say("Suppressed customers are left out.", "Les clients en opposition sont exclus."))
     if segment.exclusive_group:
         parts.append(words.say(
-            f'Of the group "{segment.exclusive_group}" a customer is in one segment only; this one has priority {segment.priority}.',
-            f"Dans le groupe « {segment.exclusive_group} », un client n'est que dans un segment ; celui-ci a la priorité {segment.priority}.",
+            f'Of the group "{segment.exclusive_group}" a customer is in one segment only; '
+            f"this one has priority {segment.priority}.",
+            f"Dans le groupe « {segment.exclusive_group} », un client n'est que dans un segment ; "
+            f"celui-ci a la priorité {segment.priority}.",
         ))  # fmt: skip
     if segment.control_group:
         share = words.number(round(segment.control_group * 100, 4))
@@ -310,12 +312,13 @@ class _Words:
         ])  # fmt: skip
         details = ""
         if condition.with_:
-            told = (
-                f"{name} {self.alternatives([self.value(one) for one in (value if isinstance(value, tuple) else (value,))])}"
-                for name, value in sorted(condition.with_.items())
-            )
+            told = []
+            for name, value in sorted(condition.with_.items()):
+                values = value if isinstance(value, tuple) else (value,)
+                told.append(f"{name} {self.alternatives([self.value(one) for one in values])}")
             details = f" ({', '.join(told)})"
-        return f"{self.say('the customer', 'le client')} {events}{details}{self.counted(condition, 'times')}{self.since(condition)}"
+        who, times = self.say("the customer", "le client"), self.counted(condition, "times")
+        return f"{who} {events}{details}{times}{self.since(condition)}"
 
     def bought(self, condition: Condition) -> str:
         assert condition.bought is not None

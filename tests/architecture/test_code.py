@@ -68,7 +68,10 @@ def test_no_file_names_a_path_of_one_machine(project: Path) -> None:
     pattern = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/[\w.]")
     found = []
     for file in tracked(project):
-        if file.suffix in (".py", ".sql", ".yml", ".yaml", ".md", ".toml", ".sh", "") and file.name != Path(__file__).name:
+        if (
+            file.suffix in (".py", ".sql", ".yml", ".yaml", ".md", ".toml", ".sh", "")
+            and file.name != Path(__file__).name
+        ):
             for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
                 if pattern.search(line):
                     found.append(f"{file.relative_to(project)}:{number}")

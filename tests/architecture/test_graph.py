@@ -84,7 +84,9 @@ def test_every_asset_has_a_group_an_owner_a_kind_and_a_description(graph) -> Non
 
 def test_every_published_column_says_whether_it_is_personal(workspace: Workspace) -> None:
     manifest = json.loads((workspace.dbt_state / "target" / "manifest.json").read_text(encoding="utf-8"))
-    models = [n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["schema"] in ("rcu", "marts")]
+    models = [
+        n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["schema"] in ("rcu", "marts")
+    ]
     assert len(models) > 15
     classes = {"identity", "contact", "reference", "trait", "sensitive", "none"}
     unclassified = [

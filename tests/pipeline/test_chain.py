@@ -87,7 +87,9 @@ def test_every_living_record_belongs_to_exactly_one_customer(shop: Shop) -> None
 def test_records_are_those_of_the_truth_less_the_deleted_and_the_refused(shop: Shop, truth: Path) -> None:
     with truth.open(encoding="utf-8") as file:
         persons = {(row["source"], row["record_id"]): row["person"] for row in csv.DictReader(file)}
-    records = dict(((s, r), c) for s, r, c in shop.query("select source, record_id, customer_id from rcu.customer_records"))
+    records = dict(
+        ((s, r), c) for s, r, c in shop.query("select source, record_id, customer_id from rcu.customer_records")
+    )
     assert set(records) <= set(persons)
     assert len(records) > 0.9 * len(persons)
 
@@ -112,7 +114,9 @@ def test_orders_are_conserved_from_lines_to_customers(shop: Shop) -> None:
     assert one(shop, "select count(*) from marts.orders where customer_id is null") == 0
     assert one(shop, "select count(*) from marts.orders o anti join rcu.customers c using (customer_id) "
                      "where o.customer_id <> 'unknown'") == 0  # fmt: skip
-    gross, returned, net = shop.query("select sum(amount_gross), sum(amount_returned), sum(amount_net) from marts.orders")[0]
+    gross, returned, net = shop.query(
+        "select sum(amount_gross), sum(amount_returned), sum(amount_net) from marts.orders"
+    )[0]
     assert gross - returned == net
     assert returned > 0
     assert one(shop, "select sum(amount_net) from marts.order_lines") == net

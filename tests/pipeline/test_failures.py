@@ -41,7 +41,10 @@ def test_an_unknown_key_names_file_line_and_what_was_meant(shop: Shop) -> None:
     number = next(n for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if "trust_rnak" in line)
     for command in (["check"], ["run", "--as-of", LAST.isoformat()]):
         done = shop.rcu(*command, code=2)
-        assert f'declarations/sources/survey.yml:{number}: unknown key "trust_rnak"; did you mean "trust_rank"?' in done.stderr
+        assert (
+            f'declarations/sources/survey.yml:{number}: unknown key "trust_rnak"; did you mean "trust_rank"?'
+            in done.stderr
+        )
         assert "Traceback" not in done.stderr
     assert_still_published(shop, before)
 

@@ -41,7 +41,9 @@ class Shop:
         done = subprocess.run(
             self.command(*arguments), capture_output=True, text=True, timeout=600, env=environment(), check=False
         )
-        assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == code, (
+            f"exit {done.returncode}, not {code}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
         return done
 
     def query(self, sql: str, publication: Path | None = None) -> list[tuple]:

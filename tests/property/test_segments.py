@@ -394,7 +394,7 @@ def put(connection: Connection, name: str, rows: list[Row], schema: pa.Schema) -
     connection.unregister("rows__")
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     customers=st.lists(CUSTOMER, min_size=4, max_size=8),
     events=st.lists(EVENT, min_size=4, max_size=12),

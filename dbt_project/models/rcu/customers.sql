@@ -203,8 +203,10 @@ select
     counted.sources,
     counted.is_active,
     suppressed.customer_id is not null as is_suppressed,
-    suppressed.suppressed_on
+    suppressed.suppressed_on,
+    run.as_of_on
 from counted
+cross join {{ source('control', 'as_of') }} as run
 cross join {{ source('control', 'company') }} as company
 left join chosen on counted.customer_id = chosen.customer_id
 left join records as names on chosen.name_source = names.source and chosen.name_record_id = names.record_id

@@ -1,6 +1,5 @@
 """A wrong contract is told with its file, its line and what was probably meant."""
 
-# ruff: noqa: E501 (one case, one line)
 from __future__ import annotations
 
 import datetime as dt

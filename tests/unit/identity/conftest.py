@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from orchestration.contracts.matching import Matching
 from orchestration.identity import IdentityReport, resolve
+from orchestration.identity.model import FORMAT, shape
 from orchestration.registry import Commit, commit_version
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, connect
@@ -53,6 +55,38 @@ def matching(**changes: Any) -> Matching:
     return Matching.model_validate({**told, **changes})
 
 
+MODEL: dict[str, Any] = {
+    "file": "model.json",
+    "comparisons": [
+        {"field": "first_name", "frequencies": True},
+        {"field": "last_name"},
+        {"field": "birth_on"},
+        {"field": "email"},
+        {"field": "phones"},
+        {"field": "postal_code"},
+    ],
+}
+
+
+def stored_model(declared: Matching) -> str:
+    """A model with invented weights: the same +6 bits, each further level 2 less, anything else -4."""
+    comparisons = []
+    for asked in shape(declared):
+        levels: list[dict[str, Any]] = [{"sql_condition": "absent", "is_null_level": True}]
+        for number, level in enumerate(asked["levels"]):
+            levels.append(
+                {"sql_condition": level["sql"], "m_probability": 0.5, "u_probability": 0.5 / 2 ** (6 - 2 * number)}
+            )
+        levels.append({"sql_condition": "ELSE", "m_probability": 0.05, "u_probability": 0.8})
+        comparisons.append({"output_column_name": asked["field"], "comparison_levels": levels})
+    told = {
+        "format": FORMAT,
+        "splink": {"probability_two_random_records_match": 2**-8, "comparisons": comparisons},
+        "frequencies": {"first_name": {"other": 0.001, "values": {"anna": 0.03}}},
+    }
+    return json.dumps(told)
+
+
 class World:
     """A workspace and a build database that days pass over."""
 
@@ -60,6 +94,9 @@ class World:
         self.workspace = Workspace(root)
         self.workspace.prepare()
         self.matching = declared
+        if declared.model.file:
+            self.workspace.declarations.mkdir(parents=True, exist_ok=True)
+            (self.workspace.declarations / declared.model.file).write_text(stored_model(declared), encoding="utf-8")
         self.connection: Connection = connect()
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
         self.decisions: list[tuple[Any, ...]] = []
@@ -104,11 +141,7 @@ class World:
 
     def run(self, day: int, mode: str = "increment", *, order: int = 1, commit: bool = True) -> IdentityReport:
         """One run of 2026-02-`day`; an increment is told what changed since the last one."""
-        changed = {
-            key
-            for key in {*self.records, *self._given}
-            if self.records.get(key) != self._given.get(key)
-        }
+        changed = {key for key in {*self.records, *self._given} if self.records.get(key) != self._given.get(key)}
         self._given = dict(self.records)
         self.load(self.connection, changed, order=order)
         self._runs += 1

@@ -1,6 +1,5 @@
 """What a contract makes of a value. One row per case: a mapping, a text, the value or the rule it breaks."""
 
-# ruff: noqa: E501 (one case, one line)
 from __future__ import annotations
 
 import datetime as dt

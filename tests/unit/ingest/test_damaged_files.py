@@ -4,7 +4,6 @@ Beside each damaged file a good one of another source arrives: it always lands. 
 outside the workspace, and every row is accounted for.
 """
 
-# ruff: noqa: E501 (one case, one line)
 from __future__ import annotations
 
 import bz2

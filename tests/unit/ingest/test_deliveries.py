@@ -276,6 +276,7 @@ def test_a_run_killed_anywhere_and_run_again_gives_the_same(
     assert killed == build_of(clean)
     assert customers.inbox_names() == []
     assert len(rows_of(customers)) == 2
+    assert not list(customers.workspace.landing.rglob("*.tmp*"))
 
 
 def build_of(shop: Shop) -> list[tuple[object, ...]]:

@@ -32,7 +32,7 @@ LINES = (
 )
 ORDERS = (
     "order_id varchar, customer_id varchar, ordered_at timestamp, ordered_on date, channel varchar, store varchar, "
-    "is_purchase boolean, order_number integer, amount_net decimal(18,4)"
+    "is_purchase boolean, purchase_number integer, amount_net decimal(18,4)"
 )
 
 

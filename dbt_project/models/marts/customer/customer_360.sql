@@ -55,7 +55,6 @@ joined as (
 
     select
         customers.*,
-        as_of.as_of_on,
         preferences.preferred_channel,
         preferences.preferred_store,
         preferences.preferred_category,
@@ -209,7 +208,8 @@ select
     plans.plan_channel,
     plans.plan_runner_up,
     cast(aged.value_percentile as double) as value_percentile,
-    {{ stable_bucket('aged.customer_id') }} as control_bucket
+    {{ stable_bucket('aged.customer_id') }} as control_bucket,
+    aged.as_of_on
 from aged
 left join {{ ref('int_customer_contact') }} as contact on aged.customer_id = contact.customer_id
 left join {{ ref('int_customer_orders') }} as orders on aged.customer_id = orders.customer_id

@@ -19,31 +19,49 @@ lines as (
 
 ),
 
-numbered_orders as (
+kept_orders as (
 
     select
-        source_order_id,
-        min(order_id) as order_id
-    from {{ ref('int_order_headers') }}
-    where order_id not in (select order_id from {{ ref('int_same_orders') }})
-    group by source_order_id
-    having count(*) = 1
+        headers.order_id,
+        headers.order_system,
+        headers.source_order_id
+    from {{ ref('int_order_headers') }} as headers
+    left join {{ ref('int_same_orders') }} as same_orders on headers.order_id = same_orders.order_id
+    where same_orders.order_id is null
+
+),
+
+stating_credits as (
+
+    select
+        order_line_id,
+        order_system,
+        stated_returned_order
+    from lines
+    where is_credit and stated_returned_order is not null
+
+),
+
+stated_candidates as (
+
+    select
+        stating_credits.order_line_id,
+        max(case when kept_orders.order_system = stating_credits.order_system then kept_orders.order_id end)
+            as in_same_system,
+        case when count(*) = 1 then max(kept_orders.order_id) end as in_only_system
+    from stating_credits
+    inner join kept_orders on stating_credits.stated_returned_order = kept_orders.source_order_id
+    group by stating_credits.order_line_id
 
 ),
 
 stated_matches as (
 
     select
-        lines.order_line_id,
-        coalesce(same_system.order_id, elsewhere.order_id) as returned_order_id
-    from lines
-    left join {{ ref('int_order_headers') }} as same_system
-        on
-            lines.order_system = same_system.order_system
-            and lines.stated_returned_order = same_system.source_order_id
-            and same_system.order_id not in (select order_id from {{ ref('int_same_orders') }})
-    left join numbered_orders as elsewhere on lines.stated_returned_order = elsewhere.source_order_id
-    where lines.is_credit and coalesce(same_system.order_id, elsewhere.order_id) is not null
+        order_line_id,
+        coalesce(in_same_system, in_only_system) as returned_order_id
+    from stated_candidates
+    where coalesce(in_same_system, in_only_system) is not null
 
 ),
 

@@ -5,15 +5,15 @@
 {{ config(tags=['serve']) }}
 with
 
-amounts as (
+bought as (
 
     select
         customer_id,
         category,
         brand,
         audience,
-        sum(amount_gross) as amount,
-        count(distinct order_id) as order_count
+        count(*) as times_bought,
+        sum(amount_gross) as amount
     from {{ ref('order_lines') }}
     where customer_id <> 'unknown' and line_kind = 'sale' and is_product
     group by customer_id, category, brand, audience
@@ -27,8 +27,8 @@ habits as (
         channel,
         store,
         cast({{ week_day('ordered_on') }} as varchar(2)) as week_day,
-        cast(ordered_hour as varchar(2)) as purchase_hour,
-        count(*) as order_count,
+        cast(ordered_hour as varchar(2)) as hour,
+        count(*) as times_bought,
         sum(amount_gross) as amount
     from {{ ref('orders') }}
     where customer_id <> 'unknown' and is_purchase
@@ -36,49 +36,45 @@ habits as (
 
 ),
 
-shares as (
+{% for dimension in ['category', 'brand', 'audience', 'channel', 'store', 'week_day', 'hour'] %}
+{%- set is_of_product = dimension in ['category', 'brand', 'audience'] %}
+by_{{ dimension }} as (
 
-    {% for dimension in ['category', 'brand', 'audience'] %}
     select
         customer_id,
-        '{{ dimension }}' as dimension,
         {{ dimension }} as preferred_value,
-        sum(order_count) as order_count,
+        sum(times_bought) as times_bought,
         sum(amount) as amount,
-        cast(sum(amount) as double) as weight
-    from amounts
+        cast(sum({{ 'amount' if is_of_product else 'times_bought' }}) as double) as weight
+    from {{ 'bought' if is_of_product else 'habits' }}
     where {{ dimension }} is not null
     group by customer_id, {{ dimension }}
-    union all
-    {% endfor %}
-    {% for dimension, column in [
-        ('channel', 'channel'), ('store', 'store'), ('week_day', 'week_day'), ('hour', 'purchase_hour')
-    ] %}
-    select
-        customer_id,
-        '{{ dimension }}' as dimension,
-        {{ column }} as preferred_value,
-        sum(order_count) as order_count,
-        sum(amount) as amount,
-        cast(sum(order_count) as double) as weight
-    from habits
-    where {{ column }} is not null
-    group by customer_id, {{ column }}
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
 
 ),
 
-ranked as (
+ranked_by_{{ dimension }} as (
 
     select
-        *,
-        sum(weight) over (partition by customer_id, dimension) as total_weight,
+        customer_id,
+        '{{ dimension }}' as dimension,
+        preferred_value,
         row_number() over (
-            partition by customer_id, dimension order by weight desc, order_count desc, preferred_value
-        ) as preference
-    from shares
+            partition by customer_id order by weight desc, times_bought desc, preferred_value
+        ) as preference,
+        times_bought,
+        amount,
+        weight,
+        sum(weight) over (partition by customer_id) as total_weight
+    from by_{{ dimension }}
 
+),
+
+{% endfor -%}
+ranked as (
+    {% for dimension in ['category', 'brand', 'audience', 'channel', 'store', 'week_day', 'hour'] %}
+    select * from ranked_by_{{ dimension }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 )
 
 select
@@ -86,7 +82,7 @@ select
     dimension,
     preferred_value,
     cast(preference as integer) as preference,
-    cast(order_count as integer) as order_count,
+    cast(times_bought as integer) as times_bought,
     {{ money('amount') }} as amount_gross,
     case when total_weight > 0 then weight / total_weight else 0.0 end as share
 from ranked

@@ -13,12 +13,24 @@ methods as (
 
 ),
 
+household_members as (
+
+    select
+        customer_id,
+        household_id
+    from {{ ref('customers') }}
+    where household_id is not null
+
+),
+
 orders as (
 
     select
         methods.method,
-        case when methods.unit = 'household' then coalesce(customers.household_id, orders.customer_id)
-            else orders.customer_id end as unit_id,
+        case
+            when methods.unit = 'household' and members.household_id is not null then members.household_id
+            else orders.customer_id
+        end as unit_id,
         orders.ordered_on,
         case
             when methods.counts = 'products' then orders.is_purchase
@@ -31,10 +43,9 @@ orders as (
             else orders.amount_charged
         end as amount
     from {{ ref('orders') }} as orders
+    left join household_members as members on orders.customer_id = members.customer_id
     cross join methods
     cross join {{ source('control', 'as_of') }} as as_of
-    left join {{ ref('customers') }} as customers
-        on orders.customer_id = customers.customer_id and methods.unit = 'household'
     where
         orders.customer_id <> 'unknown'
         and orders.ordered_on <= as_of.as_of_on
