@@ -28,6 +28,7 @@ else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
+	@$(BIN)/python -m orchestration.defs.dbt_build
 	@touch $@
 
 run: setup  ## Make the demo retailer's extracts if there are none, and run the whole pipeline

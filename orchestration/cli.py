@@ -27,7 +27,7 @@ from orchestration.settings import Workspace, current_workspace, export_to_envir
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-DEMO_CUSTOMERS, DEMO_SEED, DEMO_DAYS = 5_000, 1, 3
+DEMO_CUSTOMERS, DEMO_SEED, DEMO_DAYS = 3_000, 1, 3
 
 
 def main() -> None:
@@ -139,8 +139,254 @@ def check(workspace: Workspace) -> None:
     checks = sum(len(gate.checks) for gate in catalogue.gates.values())
     out.print(
         f"all declarations are right: {len(catalogue.sources)} sources, {len(catalogue.segments)} segments, "
-        f"{len(catalogue.gates)} gates with {checks} checks"
+        f"{len(catalogue.triggers)} triggers, {len(catalogue.gates)} gates with {checks} checks"
     )
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Write a commented starter workspace into FOLDER."""
+    from orchestration.contracts.starter import write_starter
+
+    for path in write_starter(folder):
+        out.print(f"  {_near(path)}")
+    out.print(f"next: an extract into {_near(folder / 'data' / 'inbox')}, then rcu --workspace {_near(folder)} run")
+
+
+@cli.command()
+@click.option("--source", "names", multiple=True, help="Only this source; may be given several times.")
+@click.option("--edit", is_flag=True, help="Write the rows in quarantine to a file that a person can mend.")
+@click.pass_obj
+def replay(workspace: Workspace, names: tuple[str, ...], edit: bool) -> None:
+    """Take refused files and quarantined rows again, after a contract or a row was mended."""
+    import uuid
+
+    from orchestration import ingest
+    from orchestration.contracts.catalogue import load_catalogue
+    from orchestration.contracts.loader import did_you_mean
+    from orchestration.warehouse import run_lock
+
+    workspace.prepare()
+    catalogue = load_catalogue(workspace.declarations)
+    for name in names:
+        if name not in catalogue.sources:
+            raise UsageError(f'no source is called "{name}"{did_you_mean(name, catalogue.sources)}')
+    with run_lock(workspace, "rcu replay"):
+        if edit:
+            count = ingest.write_rows_to_mend(workspace, catalogue.sources)
+            file = ingest.rows_to_mend(workspace)
+            out.print(f"{count:,} rows to mend: {_near(file)}; change raw_text, then `rcu replay`")
+            return
+        report = ingest.replay(
+            workspace,
+            catalogue.sources,
+            catalogue.company,
+            received_on=catalogue.company.today(),
+            run_id=f"replay-{uuid.uuid4().hex[:12]}",
+            only=frozenset(names) or None,
+        )
+    for message in (*report.errors, *report.warnings):
+        out.print(f"[yellow]warning:[/] {_escape(message)}")
+    out.print(
+        f"replayed: {len(report.files)} files, {report.rows_landed:,} rows landed, {report.rows_quarantined:,} still in "
+        "quarantine; the next `rcu run` uses them"
+    )
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="CUSTOMER_ID | SOURCE RECORD_ID [SOURCE RECORD_ID]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def explain(workspace: Workspace, what: tuple[str, ...], as_json: bool) -> None:
+    """Why records are one customer: the links that hold them, the guards that kept others out."""
+    import dataclasses
+
+    from orchestration import identity, publish
+
+    if len(what) not in (1, 2, 4):
+        raise UsageError("give a customer id, a source and a record id, or two of each (which tells of the pair)")
+    with publish.identity_as_published(_current(workspace)) as connection:
+        if len(what) == 4:
+            pair = identity.explain_pair(connection, (what[0], what[1]), (what[2], what[3]))
+            if as_json:
+                click.echo(json.dumps(dataclasses.asdict(pair)))
+                return
+            same = "are one customer" if pair.is_same_customer else "are not one customer"
+            out.print(f"they {same}: {_escape(pair.why)}")
+            for link in pair.chain or ((pair.direct,) if pair.direct else ()):
+                out.print(f"  {_escape(_link_in_words(link))}")
+            return
+        customer_id = what[0]
+        if len(what) == 2:
+            row = connection.execute(
+                "select customer_id from identity.record_customers where source = ? and record_id = ?", list(what)
+            ).fetchone()
+            if row is None:
+                raise UsageError(f'there is no record "{what[1]}" of source "{what[0]}" in the current publication')
+            customer_id = row[0]
+        told = identity.explain_customer(connection, customer_id)
+    if told is None:
+        raise UsageError(f'no customer ever had the id "{customer_id}"; `rcu explain SOURCE RECORD_ID` finds by record')
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(told)))
+        return
+    if told.current_customer_id != customer_id:
+        out.print(f"{customer_id} is now {told.current_customer_id}")
+    out.print(f"[bold]{told.current_customer_id}[/]: {len(told.records)} records")
+    for record in told.records:
+        out.print(
+            f"  {_escape(record.source)} {_escape(record.record_id)}, since {record.attached_on}, by {record.attached_by}"
+        )
+    for title, links in (("held by", told.links), ("kept out", [link for link, _ in told.kept_out])):
+        if links:
+            out.print(f"{title}:")
+            for link in links:
+                out.print(f"  {_escape(_link_in_words(link))}")
+    for when, event, who, to, reason in told.history:
+        out.print(f"{when}: {who} {event}{f' into {to}' if to else ''}{f' ({_escape(reason)})' if reason else ''}")
+
+
+def _link_in_words(link: Any) -> str:
+    weights = ", ".join(f"{field} {weight:+.1f}" for field, weight in link.field_weights.items())
+    by = f"rule {link.rule}" if link.rule else link.kind
+    probability = f" p={link.probability:.4f}" if link.probability is not None else ""
+    left, right = " ".join(link.left), " ".join(link.right)
+    return f"{left} - {right}: {by}{probability}, {link.band}{f' ({weights})' if weights else ''}"
+
+
+@cli.command()
+@click.option("--decide", nargs=2, metavar="PAIR_ID DECISION", help="Answer a pair: same, different or later.")
+@click.option("--by", "who", help="Who decides (with --decide).")
+@click.option("--limit", default=20, show_default=True, help="Pairs to show.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per pair.")
+@click.pass_obj
+def review(workspace: Workspace, decide: tuple[str, str] | None, who: str | None, limit: int, as_json: bool) -> None:
+    """The pairs that wait for a steward; --decide answers one."""
+    from orchestration import identity, publish
+
+    current = _current(workspace)
+    if decide:
+        if decide[1] not in ("same", "different", "later"):
+            raise UsageError(f'"{decide[1]}" is no decision; say same, different or later')
+        if not who:
+            raise UsageError("--decide goes with --by: who takes the decision")
+        from orchestration.contracts.catalogue import load_catalogue
+        from orchestration.warehouse import run_lock
+
+        today = load_catalogue(workspace.declarations).company.today()
+        with run_lock(workspace, "rcu review"), publish.identity_as_published(current) as connection:
+            identity.decide(connection, workspace, decide[0], decide[1], who, on=today)
+        out.print(f"{decide[0]}: {decide[1]}, by {_escape(who)}; the next `rcu run` applies it")
+        return
+    with publish.identity_as_published(current) as connection:
+        pairs = connection.execute(
+            "select pair_id, left_source, left_record_id, right_source, right_record_id, match_probability, reason, "
+            "guard from identity.match_review order by match_probability desc nulls last, pair_id limit ?",
+            [limit],
+        ).fetchall()
+        waiting = connection.execute("select count(*) from identity.match_review").fetchall()[0][0]
+    names = (
+        "pair_id",
+        "left_source",
+        "left_record_id",
+        "right_source",
+        "right_record_id",
+        "probability",
+        "reason",
+        "guard",
+    )
+    if as_json:
+        for pair in pairs:
+            click.echo(json.dumps(dict(zip(names, pair, strict=True))))
+        return
+    table = Table(title=f"{waiting:,} pairs wait", title_justify="left", title_style="bold")
+    for column in ("pair", "left", "right", "probability", "reason", "guard"):
+        table.add_column(column)
+    for pair_id, ls, lr, rs, rr, probability, reason, guard in pairs:
+        told = f"{probability:.3f}" if probability is not None else ""
+        table.add_row(pair_id, f"{ls} {lr}", f"{rs} {rr}", told, reason or "", guard or "")
+    out.print(table)
+    out.print("answer one: rcu review --decide PAIR_ID same|different|later --by YOUR_NAME")
+
+
+@cli.group()
+def segment() -> None:
+    """Look at a segment before and after it lives."""
+
+
+@segment.command(name="explain")
+@click.argument("name")
+@click.pass_obj
+def segment_explain(workspace: Workspace, name: str) -> None:
+    """The rule in plain English and French, and its SQL."""
+    from orchestration import segments
+    from orchestration.contracts.catalogue import MARTS_CONTRACT, load_catalogue
+    from orchestration.contracts.segment import read_catalogue
+
+    catalogue = load_catalogue(workspace.declarations)
+    company = catalogue.company
+    told = segments.explain(
+        catalogue.segments, name, read_catalogue(MARTS_CONTRACT), as_of_on=company.today(), time_zone=company.time_zone
+    )
+    out.print(
+        f"[bold]en[/] {_escape(told.english)}\n[bold]fr[/] {_escape(told.french)}\n[bold]sql[/] {_escape(told.sql)}"
+    )
+
+
+@segment.command(name="preview")
+@click.argument("name")
+@click.pass_obj
+def segment_preview(workspace: Workspace, name: str) -> None:
+    """Size, reach, overlap and a pseudonymised sample, on the published customers; no run."""
+    from orchestration import segments
+    from orchestration.contracts.catalogue import load_catalogue
+    from orchestration.protection import current_key
+    from orchestration.warehouse import connect
+
+    catalogue = load_catalogue(workspace.declarations)
+    key = current_key(workspace)
+    connection = connect(_current(workspace).database, read_only=True)
+    try:
+        told = segments.preview(connection, catalogue.segments, name, pseudonym=lambda who: key.token("pseudonym", who))
+    finally:
+        connection.close()
+    out.print(
+        f"{name}: {told.size:,} of {told.customer_count:,} customers ({told.rate:.1%}), as of {told.as_of_on}: {told.status}"
+    )
+    out.print("reach: " + ", ".join(f"{channel} {count:,}" for channel, count in told.reachable.items()))
+    for overlap in told.overlaps[:5]:
+        out.print(f"  {overlap.share:.0%} also in {overlap.segment}")
+    for row in told.sample:
+        out.print(f"  {_escape(json.dumps(row, default=str, ensure_ascii=False))}")
+
+
+@segment.command(name="diff")
+@click.argument("names", nargs=-1)
+@click.pass_obj
+def segment_diff(workspace: Workspace, names: tuple[str, ...]) -> None:
+    """Who would enter and leave if the declarations as they are now went live."""
+    from orchestration import segments
+    from orchestration.contracts.catalogue import load_catalogue
+    from orchestration.protection import current_key
+    from orchestration.warehouse import connect
+
+    catalogue = load_catalogue(workspace.declarations)
+    key = current_key(workspace)
+    connection = connect(_current(workspace).database, read_only=True)
+    try:
+        found = segments.diff(
+            connection, catalogue.segments, set(names) or None, pseudonym=lambda who: key.token("pseudonym", who)
+        )
+    finally:
+        connection.close()
+    for one in found:
+        out.print(
+            f"{one.segment}: {one.size_before:,} -> {one.size_after:,} ({one.entered_count:,} enter, "
+            f"{one.left_count:,} leave; because of {one.because})"
+        )
+    if not found:
+        out.print("nobody would enter or leave a segment")
 
 
 @cli.command()
@@ -424,7 +670,11 @@ def status(workspace: Workspace, as_json: bool) -> None:
     told = publish.status(workspace)
     sources = ingest.source_states(workspace, catalogue.sources, as_of_on=today)
     troubles = ingest.refused_files(workspace)
-    waiting = sorted(p.name for p in workspace.inbox.rglob("*") if p.is_file() and not p.name.startswith("."))
+    waiting = sorted(
+        path.name
+        for path in workspace.inbox.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".done"
+    )
     if as_json:
         click.echo(
             json.dumps(

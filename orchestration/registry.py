@@ -82,7 +82,7 @@ def stage(workspace: Workspace, table: RegistryTable, connection: Connection, qu
             target.unlink(missing_ok=True)
         return 0
     _sync(temporary)
-    os.replace(temporary, target)
+    temporary.replace(target)
     _sync(folder)
     return rows
 
@@ -125,7 +125,7 @@ def commit_version(workspace: Workspace, commit: Commit) -> None:
     told = {**commit.__dict__, "as_of_on": commit.as_of_on.isoformat()}
     temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
     _sync(temporary)
-    os.replace(temporary, target)
+    temporary.replace(target)
     _sync(folder)
 
 

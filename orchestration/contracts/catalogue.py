@@ -32,6 +32,7 @@ from orchestration.contracts.scoring import Scoring
 from orchestration.contracts.segment import SegmentSet, load_segments, read_catalogue
 from orchestration.contracts.source import Source, load_source, match_name
 from orchestration.contracts.survivorship import Survivorship
+from orchestration.contracts.trigger import TriggerSet, load_triggers
 from orchestration.contracts.value import Value
 from orchestration.errors import DeclarationError
 
@@ -104,6 +105,11 @@ class Catalogue:
         return segments
 
     @property
+    def triggers(self) -> TriggerSet:
+        triggers: TriggerSet = self.parts["triggers"]
+        return triggers
+
+    @property
     def matching(self) -> Matching:
         matching: Matching = self.parts["matching"]
         return matching
@@ -162,7 +168,7 @@ def _named_sources_exist(catalogue: Catalogue) -> list[Problem]:
             for column in _SOURCE_COLUMNS:
                 rule = delivery.columns.get(column)
                 named = {rule.constant, *(rule.values or {}).values()} if rule else set()
-                for other in sorted(named - {None} - set(catalogue.sources)):
+                for other in sorted(str(name) for name in named - {None} - set(catalogue.sources)):
                     place = ("delivers", entity, "columns", column)
                     hint = did_you_mean(str(other), catalogue.sources)
                     problems.append(document.problem(place, f'"{column}": no source is called "{other}"{hint}'))
@@ -201,7 +207,9 @@ def load_catalogue(declarations: Path) -> Catalogue:
         elif place.exists() or part.is_required:
             parts[part.name] = read(part, place)
     try:
-        parts["segments"] = load_segments(declarations / "segments", read_catalogue(MARTS_CONTRACT), root)
+        fields = read_catalogue(MARTS_CONTRACT)
+        parts["segments"] = load_segments(declarations / "segments", fields, root)
+        parts["triggers"] = load_triggers(declarations / "triggers", fields, parts["segments"], root)
     except DeclarationError as error:
         messages.append(str(error))
     messages += [str(problem) for problem in _stray_files(declarations, root)]

@@ -201,9 +201,9 @@ def _in_document(loc: tuple[Any, ...], data: Any) -> Location:
     """The part of a pydantic location that exists in the data (it also names union branches)."""
     here: list[str | int] = []
     for part in loc:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
             data = data[part]
         else:
             continue

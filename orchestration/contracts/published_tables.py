@@ -24,7 +24,6 @@ from orchestration.contracts.entities import (
     SQL_TYPES,
     VERSION_COLUMNS,
     Column,
-    PersonalClass,
 )
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
 
@@ -62,7 +61,7 @@ class PublishedTable:
         return f"{self.schema}.{self.name}"
 
 
-def _table(full_name: str, grain: str, key: str, *columns: tuple[str, str, PersonalClass, str]) -> PublishedTable:
+def _table(full_name: str, grain: str, key: str, *columns: tuple[str, str, str, str]) -> PublishedTable:
     schema, name = full_name.split(".")
     return PublishedTable(schema, name, grain, tuple(key.split()), tuple(PublishedColumn(*one) for one in columns))
 
@@ -263,7 +262,7 @@ PYTHON_TABLES: tuple[PublishedTable, ...] = (
         ("run_id", "varchar", "none", "Run, as Dagster knows it"),
         ("as_of_on", "date", "none", "Date it was for"),
         ("version", "varchar", "none", "Version published; empty: none"),
-        ("status", "varchar", "none", "published, nothing_new, failed, running"),
+        ("status", "varchar", "none", "published, failed"),
         ("started_at", "timestamp", "none", "UTC"),
         ("ended_at", "timestamp", "none", "UTC"),
         ("is_forward", "boolean", "none", "False for a backfill"),

@@ -285,7 +285,7 @@ class Condition(Declaration):
                     f"one operator a condition, not {len(operators)} ({', '.join(operators)}); join them with all"
                 )
         elif operators:
-            raise ValueError(f'"{subject}" takes no "{operators[0]}"')
+            raise ValueError(f'"{subject}" takes no "{next(iter(operators))}"')
         if self.within_days is not None and subject not in ("performed", "bought"):
             raise ValueError(
                 f'"within_days" goes with performed and bought, not with "{subject}"; dates take within_last_days'

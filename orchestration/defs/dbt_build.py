@@ -18,7 +18,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from orchestration.errors import BuildError
-from orchestration.settings import DBT_PROJECT_DIR, Workspace, point_dbt_at
+from orchestration.settings import DBT_PROJECT_DIR, Workspace, current_workspace, point_dbt_at
 
 GROUPS = {"reference": "prepare", "staging": "prepare", "intermediate": "prepare", "rcu": "customers", "marts": "marts"}
 
@@ -169,3 +169,7 @@ def build_layer(
 
 def _one_line(message: object) -> str:
     return " ".join(str(message).split())[:400]
+
+
+if __name__ == "__main__":  # `make setup` parses once, so that the first run does not
+    manifest_path(current_workspace())

@@ -13,7 +13,6 @@ from orchestration import quality
 from orchestration.contracts.gate import Gate
 from orchestration.defs.run_context import WarehouseRun, open_step, told
 
-
 CANDIDATE = dg.AssetKey(["published", "candidate"])
 
 

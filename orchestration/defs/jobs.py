@@ -28,6 +28,8 @@ def tell_failure(context: dg.HookContext) -> None:
     partition = run.tags.get("dagster/partition") if run else None
     if partition:
         now = dt.datetime.now(dt.UTC)
+        record = context.instance.get_run_record_by_id(context.run_id)
+        began = record.start_time if record and record.start_time else now.timestamp()
         publish.record_run(
             context.resources.warehouse.workspace,
             publish.Run(
@@ -35,7 +37,7 @@ def tell_failure(context: dg.HookContext) -> None:
                 as_of_on=dt.date.fromisoformat(partition),
                 version="",
                 status="failed",
-                started_at=now,
+                started_at=dt.datetime.fromtimestamp(began, dt.UTC),
                 ended_at=now,
                 reason=f"step {context.op.name}",
             ),
@@ -88,7 +90,7 @@ def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, worksp
         now = dt.datetime.now(dt.UTC).timestamp()
         files = []
         for path in sorted(workspace.inbox.rglob("*")) if workspace.inbox.exists() else []:
-            if path.is_symlink() or not path.is_file() or path.name.startswith("."):
+            if path.is_symlink() or not path.is_file() or path.name.startswith(".") or path.suffix == ".done":
                 continue
             told = path.stat()
             if now - told.st_mtime < SETTLED_SECONDS and not path.with_name(path.name + ".done").exists():

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,9 +39,26 @@ class WarehouseRun(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseRun]:
         self.workspace.prepare()
-        with run_lock(self.workspace, f"run {context.run_id}"):
+        with run_lock(self.workspace, f"run {context.run_id}"), _event_log_kept_open(self.workspace, context.run_id):
             publish.recover(self.workspace)
             yield self
+
+
+@contextmanager
+def _event_log_kept_open(workspace: Workspace, run_id: str | None) -> Iterator[None]:
+    """Keep a connection on each of Dagster's SQLite files while a run lasts.
+
+    Dagster opens and closes its files for every event; the last connection that closes makes SQLite
+    write its log back and delete it, which costs more than the event. This connection is never the last.
+    """
+    history = workspace.dagster_home / "history"
+    files = [history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"]
+    with ExitStack() as stack:
+        for file in files:
+            if file.exists():
+                connection = stack.enter_context(closing(sqlite3.connect(file)))
+                connection.execute("select count(*) from sqlite_master").fetchone()
+        yield
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,11 @@ SCORE_TABLES = {
 SEGMENT_TABLES = {
     "definitions": "The segments in force, in words and in SQL (one row per segment)",
     "members": "Who is in each segment, since when and why (one row per segment and customer)",
+    "changes": "Who entered or left today, and because of what (one row per segment and customer)",
     "history": "Entries and exits (one row per segment, customer and stay)",
     "sizes": "Size and reach over time (one row per segment and as-of date)",
     "overlap": "How many customers two segments share (one row per pair)",
+    "trigger_events": "What the triggers fired, when and why (one row per trigger, customer and subject)",
 }
 
 
@@ -207,6 +209,13 @@ def segment_assets(
                 only=None if only == set(definitions.by_name) else only,
                 **planned.arguments,
             )
+            fired = segments.fire(
+                planned.connection,
+                planned.step.workspace,
+                planned.step.catalogue.triggers,
+                definitions,
+                **planned.arguments,
+            )
             for size in report.sizes:
                 if size.segment in only:
                     yield dg.MaterializeResult(asset_key=["segment", size.segment], metadata=numbers(size))
@@ -214,15 +223,16 @@ def segment_assets(
             for name in SEGMENT_TABLES:
                 key = dg.AssetKey(["segments", name])
                 if key in selected:
+                    extra = numbers(fired) if name == "trigger_events" else {}
                     yield dg.MaterializeResult(
-                        asset_key=key, metadata={"dagster/row_count": counts[f"segments.{name}"]}
+                        asset_key=key, metadata={"dagster/row_count": counts[f"segments.{name}"], **extra}
                     )
 
     return evaluate
 
 
 def _finished(
-    context: dg.AssetExecutionContext, step: Step, published: publish.Publication, is_forward: bool
+    context: dg.AssetExecutionContext, step: Step, published: publish.Publication, is_forward: bool, mode: str
 ) -> publish.Run:
     record = context.instance.get_run_record_by_id(context.run_id)
     now = dt.datetime.now(dt.UTC)
@@ -235,6 +245,7 @@ def _finished(
         started_at=dt.datetime.fromtimestamp(began, dt.UTC),
         ended_at=now,
         is_forward=is_forward,
+        mode=mode,
         counts=published.tables,
     )
 
@@ -284,7 +295,7 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
         with open_step(context, warehouse) as planned:
             quality.require_passed(planned.connection, "publish")
             step = planned.step
-            path, version, is_forward = step.build_path, planned.version, planned.is_forward
+            path, version, is_forward, mode = step.build_path, planned.version, planned.is_forward, planned.mode
             fingerprint = planned.connection.execute("select fingerprint from control.run_plan").fetchall()[0][0]
         with told("publication"), user_errors():
             published = publish.publish(
@@ -298,7 +309,7 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                 required_gates=("landing", "golden", "publish"),
             )
             publish.prune(step.workspace)
-            publish.record_run(step.workspace, _finished(context, step, published, is_forward))
+            publish.record_run(step.workspace, _finished(context, step, published, is_forward, mode))
         return dg.MaterializeResult(
             metadata={
                 "version": published.version,

@@ -8,6 +8,7 @@ standardisation of values (dbt) and the golden record (dbt).
                      is_forward=True, mode="increment")
 """
 
+from orchestration.identity.decisions import decide
 from orchestration.identity.explain import explain_customer, explain_pair
 from orchestration.identity.resolve import IdentityReport, resolve
 from orchestration.identity.tables import CUSTOMER_ID_EVENTS, IDENTITY_MODELS, RECORD_CUSTOMERS, STEWARD_DECISIONS
@@ -18,6 +19,7 @@ __all__ = [
     "RECORD_CUSTOMERS",
     "STEWARD_DECISIONS",
     "IdentityReport",
+    "decide",
     "explain_customer",
     "explain_pair",
     "resolve",

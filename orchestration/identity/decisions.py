@@ -6,13 +6,15 @@ What belongs here: must-links and cannot-links. What does not: who answers, and 
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestration import registry
+from orchestration.errors import UsageError
 from orchestration.identity.tables import STEWARD_DECISIONS
 from orchestration.settings import Workspace
-from orchestration.warehouse import Connection
+from orchestration.warehouse import Connection, literal
 
 RecordKey = tuple[str, str]
 
@@ -98,3 +100,24 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
         parent[other] = one
         must.append(pair)
     return Settled(tuple(sorted(must)), tuple(cannot), later, contradictory, unknown, unreadable)
+
+
+def decide(connection: Connection, workspace: Workspace, pair_id: str, said: str, who: str, *, on: dt.date) -> None:
+    """Append a steward's answer about a pair of the review queue. Raises UsageError for an unknown pair."""
+    pair = connection.execute(
+        "select left_source, left_record_id, right_source, right_record_id from identity.match_review "
+        "where pair_id = ?",
+        [pair_id],
+    ).fetchone()
+    if pair is None:
+        raise UsageError(f'no pair "{pair_id}" waits for review; `rcu review` lists them')
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    decision_id = uuid.uuid4().hex
+    values = ", ".join(
+        f"{literal(str(value))} as {name}"
+        for name, value in zip(STEWARD_DECISIONS.columns, (decision_id, *pair, said, who, now), strict=True)
+    )
+    registry.stage(
+        workspace, STEWARD_DECISIONS, connection, f"select {values}",
+        as_of_on=on, version=decision_id, run_id=f"review-{decision_id[:12]}",
+    )  # fmt: skip

@@ -103,7 +103,7 @@ def explain_customer(connection: Connection, customer_id: str) -> CustomerTold |
     ).fetchall()
     history = connection.execute(
         "select cast(event_on as varchar), event, customer_id, successor_id, reason from identity.customer_id_history "
-        "where customer_id in ($id, $now) or successor_id in ($id, $now) order by event_on, rowid",
+        "where customer_id in ($id, $now) or successor_id in ($id, $now) order by event_on, event, customer_id, successor_id",
         {"id": customer_id, "now": current},
     ).fetchall()
     return CustomerTold(

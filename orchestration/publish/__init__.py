@@ -26,6 +26,7 @@ from orchestration.publish.publications import (
     recover,
     rollback,
 )
+from orchestration.publish.reading import identity_as_published
 from orchestration.publish.runs import Run, Status, last_runs, record_run, status, write_runs
 from orchestration.publish.write import publish
 
@@ -37,6 +38,7 @@ __all__ = [
     "Status",
     "code_fingerprint",
     "current",
+    "identity_as_published",
     "input_fingerprint",
     "is_forward",
     "last_runs",

@@ -35,18 +35,23 @@ def one(shop: Shop, sql: str) -> object:
     return shop.query(sql)[0][0]
 
 
-def test_the_promised_tables_are_published_as_tables(shop: Shop) -> None:
+def published_tables(shop: Shop) -> dict[str, set[str]]:
+    """The tables by the schema they are promised under: those of rcu lie in the catalog's main schema."""
     found: dict[str, set[str]] = {}
     for schema, table in shop.query("select schema_name, table_name from duckdb_tables()"):
-        found.setdefault(schema, set()).add(table)
+        found.setdefault("rcu" if schema == "main" else schema, set()).add(table)
+    return found
+
+
+def test_the_promised_tables_are_published_as_tables(shop: Shop) -> None:
+    found = published_tables(shop)
     for schema, tables in PROMISED.items():
         assert tables <= found.get(schema, set()), schema
     assert shop.query("select view_name from duckdb_views() where not internal") == []
 
 
 def test_nothing_else_is_published(shop: Shop) -> None:
-    schemas = {schema for (schema,) in shop.query("select distinct schema_name from duckdb_tables()")}
-    assert schemas == set(PROMISED)
+    assert set(published_tables(shop)) == set(PROMISED)
 
 
 def test_each_table_is_there_as_parquet_too(shop: Shop) -> None:
@@ -87,10 +92,8 @@ def test_every_living_record_belongs_to_exactly_one_customer(shop: Shop) -> None
 def test_records_are_those_of_the_truth_less_the_deleted_and_the_refused(shop: Shop, truth: Path) -> None:
     with truth.open(encoding="utf-8") as file:
         persons = {(row["source"], row["record_id"]): row["person"] for row in csv.DictReader(file)}
-    records = dict(
-        ((s, r), c) for s, r, c in shop.query("select source, record_id, customer_id from rcu.customer_records")
-    )
-    assert set(records) <= set(persons)
+    records = set(shop.query("select source, record_id from rcu.customer_records"))
+    assert records <= set(persons)
     assert len(records) > 0.9 * len(persons)
 
 

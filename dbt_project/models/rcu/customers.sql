@@ -36,6 +36,22 @@ chosen as (
 
 ),
 
+-- Who gives a country and no address still lives there; the company's country may be a default, so it waits.
+countries as (
+
+    select
+        records.customer_id,
+        records.country
+    from records
+    cross join {{ source('control', 'company') }} as company
+    where records.country <> company.country
+    qualify row_number() over (
+        partition by records.customer_id
+        order by records.observed_on desc, records.trust_rank, records.source, records.record_id
+    ) = 1
+
+),
+
 -- Of the spellings of a name, the one with its accents and hyphens: Hélène before HELENE.
 first_spellings as (
 
@@ -186,7 +202,7 @@ select
     addresses.commune_code,
     addresses.department,
     addresses.region,
-    coalesce(addresses.country, company.country) as country,
+    coalesce(addresses.country, countries.country, company.country) as country,
     chosen.language,
     chosen.national_number,
     companies.company_name,
@@ -216,6 +232,7 @@ left join last_spellings
     on counted.customer_id = last_spellings.customer_id and names.last_name = last_spellings.last_name
 left join records as addresses
     on chosen.address_source = addresses.source and chosen.address_record_id = addresses.record_id
+left join countries on counted.customer_id = countries.customer_id
 left join records as companies
     on chosen.company_source = companies.source and chosen.company_record_id = companies.record_id
 left join {{ ref('int_household_members') }} as households on counted.customer_id = households.customer_id

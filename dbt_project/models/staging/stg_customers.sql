@@ -33,11 +33,10 @@ select
     living.row_hash,
     living.first_seen_on,
     living.valid_from_on,
-    living.last_seen_on,
     -- when the values were last known to be what the person said: the source's own date, else the delivery's
     least(
         coalesce(cast(living.updated_at as date), cast(living.created_at as date), living.valid_from_on),
-        living.last_seen_on
+        living.valid_from_on
     ) as observed_on,
     {{ tidy('living.civility') }} as civility,
     {{ tidy('living.full_name') }} as full_name,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestration.contracts.schemas import write_schemas
 from orchestration.errors import UsageError
+from orchestration.settings import Workspace
 
 STARTER = Path(__file__).resolve().parent / "declarations"
 
@@ -20,8 +21,8 @@ IGNORED = "data/\n.keys/\n"
 def write_starter(folder: Path) -> list[Path]:
     """Write the starter into the workspace `folder`, which is created; returns the files written, sorted.
 
-    Writes `declarations/`, the JSON Schemas for editors and, where there is none, a `.gitignore`. Raises
-    UsageError, having written nothing, where the folder already has declarations.
+    Writes `declarations/`, the JSON Schemas for editors and, where there is none, a `.gitignore`, and makes
+    the empty inbox. Raises UsageError, having written nothing, where the folder already has declarations.
     """
     target = folder / "declarations"
     if folder.exists() and not folder.is_dir():
@@ -39,4 +40,5 @@ def write_starter(folder: Path) -> list[Path]:
     if not ignore.exists():
         ignore.write_text(IGNORED, encoding="utf-8")
         written.append(ignore)
+    Workspace(folder).inbox.mkdir(parents=True, exist_ok=True, mode=0o750)
     return sorted(written)

@@ -66,6 +66,7 @@ def refused(folder: Path) -> list[str]:
         ("all: []", '"all" is empty, so it would say nothing'),
         ("any:\n    - {field: order_count, at_least: 3}\n    - {field: sity, exists: true}", 'one.yml:7: no field "sity"'),
         ("field: city\n  reachable: email\n  equals: x", "a condition is about one thing, not 2 (field, reachable)"),
+        ("reachable: email\n  equals: x", '"reachable" takes no "equals"'),
         ("random_bucket: {from: 0.6, to: 0.5}", '"to" (0.5) should be above "from" (0.6)'),
         ("bought: {colour: red}", 'unknown key "colour"'),
         ("custom: it's\n  equals: x", "the name of a custom attribute holds no quote and no backslash"),

@@ -142,7 +142,6 @@ select
     records.row_hash,
     records.first_seen_on,
     records.valid_from_on,
-    records.last_seen_on,
     records.observed_on,
     records.is_active,
     -- names
