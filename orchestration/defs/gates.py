@@ -21,7 +21,7 @@ def asset_of(gate: Gate, table: str) -> dg.AssetKey:
     return CANDIDATE if gate.gate == "publish" else dg.AssetKey(table.split("."))
 
 
-def gate_checks(gate: Gate, partitions: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
+def gate_checks(gate: Gate) -> dg.AssetChecksDefinition:
     """One blocking check per declared check of a gate, all judged in one step."""
 
     @dg.multi_asset_check(
@@ -33,7 +33,6 @@ def gate_checks(gate: Gate, partitions: dg.PartitionsDefinition) -> dg.AssetChec
                 description=check.describes,
                 blocking=check.severity == "error",
                 metadata={"gate": gate.gate, "expectation": check.expect},
-                partitions_def=partitions,
             )
             for check in gate.checks
         ],

@@ -113,30 +113,51 @@ class BackfillConfig(dg.Config):
     last: str
 
 
-def backfill_job(catalogue: Catalogue) -> dg.JobDefinition:
+def _run_day(context: dg.OpExecutionContext, day: dt.date) -> None:
+    """Run the job `daily` for one day, in this process, as a run of its own. Raises dg.Failure when it fails."""
+    result = context.repository_def.get_job("daily").execute_in_process(
+        partition_key=day.isoformat(),
+        instance=context.instance,
+        raise_on_error=False,
+        tags={"rcu/launched_by": context.run_id},
+    )
+    if not result.success:
+        raise dg.Failure(
+            description=f"{day} failed (run {result.run_id}): stopped there; what came before is kept",
+            allow_retries=False,
+        )
+    context.log.info(f"{day} done")
+
+
+def today_job(catalogue: Catalogue) -> dg.JobDefinition:
+    """The job `daily` for the latest date, with nothing to choose: Dagster preselects no partition."""
+
+    @dg.op(name="latest_day")
+    def latest_day(context: dg.OpExecutionContext) -> None:
+        _run_day(context, catalogue.company.today())
+
+    @dg.job(
+        name="today",
+        executor_def=dg.in_process_executor,
+        description="The job `daily` for the latest date: press Launch Run, there is nothing to choose",
+    )
+    def today() -> None:
+        latest_day()
+
+    return today
+
+
+def backfill_job() -> dg.JobDefinition:
     """Whole days, in order, in one process, stopping at the first failure."""
 
     @dg.op(name="days")
     def days(context: dg.OpExecutionContext, config: BackfillConfig) -> None:
         try:
-            first, last = dt.date.fromisoformat(config.first), dt.date.fromisoformat(config.last)
+            day, last = dt.date.fromisoformat(config.first), dt.date.fromisoformat(config.last)
         except ValueError as error:
             raise dg.Failure(description=f"first and last are dates such as 2026-03-01: {error}") from None
-        daily = context.repository_def.get_job("daily")
-        day = first
         while day <= last:
-            result = daily.execute_in_process(
-                partition_key=day.isoformat(),
-                instance=context.instance,
-                raise_on_error=False,
-                tags={"rcu/backfill_run": context.run_id},
-            )
-            if not result.success:
-                raise dg.Failure(
-                    description=f"{day} failed (run {result.run_id}): stopped there; what came before is kept",
-                    allow_retries=False,
-                )
-            context.log.info(f"{day} done")
+            _run_day(context, day)
             day += dt.timedelta(days=1)
 
     @dg.job(
