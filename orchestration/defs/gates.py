@@ -36,7 +36,6 @@ def gate_checks(gate: Gate) -> dg.AssetChecksDefinition:
             )
             for check in gate.checks
         ],
-        pool="duckdb_writer",
     )
     def judge(context: dg.AssetCheckExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.AssetCheckResult]:
         with told(f"{gate.gate}_gate"), open_step(context, warehouse) as planned:

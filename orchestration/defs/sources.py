@@ -40,7 +40,6 @@ def source_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) -> 
             for source in catalogue.sources.values()
         ],
         can_subset=True,
-        pool="duckdb_writer",
     )
     def ingest_sources(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         with told("ingest"), user_errors():
@@ -110,7 +109,6 @@ def landing_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) ->
             )
             for table, text in tables.items()
         ],
-        pool="duckdb_writer",
     )
     def land(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         with told("landing"), user_errors():

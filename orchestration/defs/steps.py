@@ -54,7 +54,6 @@ def dbt_layer(
         select=f"tag:{tag}",
         dagster_dbt_translator=TRANSLATOR,
         partitions_def=partitions,
-        pool="duckdb_writer",
     )
     def build(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[Any]:
         with open_step(context, warehouse) as planned:
@@ -124,7 +123,6 @@ def identity_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             partitions,
             "customers",
         ),
-        pool="duckdb_writer",
     )
     def resolve(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         with told("identity"), open_step(context, warehouse) as planned:
@@ -158,7 +156,6 @@ def score_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             partitions,
             "scores",
         ),
-        pool="duckdb_writer",
     )
     def score(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         with told("scores"), open_step(context, warehouse) as planned:
@@ -196,7 +193,7 @@ def segment_assets(
     ]
     tables = _specs("segments", SEGMENT_TABLES, upstream, partitions, "segments")
 
-    @dg.multi_asset(name="segments", specs=[*each, *tables], can_subset=True, pool="duckdb_writer")
+    @dg.multi_asset(name="segments", specs=[*each, *tables], can_subset=True)
     def evaluate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         selected = context.selected_asset_keys
         only = {key.path[-1] for key in selected if key.path[0] == "segment"}
@@ -262,7 +259,6 @@ def candidate_asset(upstream: list[dg.AssetKey], partitions: dg.PartitionsDefini
         owners=[OWNER],
         tags={"layer": "published"},
         partitions_def=partitions,
-        pool="duckdb_writer",
     )
     def candidate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> dg.MaterializeResult:
         with open_step(context, warehouse) as planned:
@@ -289,7 +285,6 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
         owners=[OWNER],
         tags={"layer": "published", "personal_data": "yes"},
         partitions_def=partitions,
-        pool="duckdb_writer",
     )
     def publication(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> dg.MaterializeResult:
         with open_step(context, warehouse) as planned:

@@ -3,8 +3,9 @@
 What belongs here: the tables of schema `segments` and the registry tables `segment_changes` and
 `segment_sizes`. What does not: what a rule means (`compiler`), triggers (`triggers`).
 
-Time. The registry holds one row per entry and exit, stamped by the run that saw it; a run for D reads the
-rows up to D, so a backfill shows the dated view and appends nothing. A customer who enters and leaves
+Time. The registry holds one row per entry and exit, stamped by the run that saw it. A run for D reads the
+rows up to D, since an earlier run may have covered part of the date; a backfill of D reads those before D
+and works the date out again, so that its tables are those of the daily run, and appends nothing. A customer who enters and leaves
 within the runs of one date leaves no trace in the history, and one who leaves and comes back within them
 never left: a date has one answer, however many runs it took.
 """
@@ -162,9 +163,10 @@ def materialise(
     evaluate(connection, compiled)
     clock.lap("evaluate")
 
-    previous = _previous_sizes(connection, workspace, as_of_on, version)
+    known_until_on = as_of_on if is_forward else as_of_on - dt.timedelta(days=1)
+    previous = _previous_sizes(connection, workspace, known_until_on)
     hashes = {name: definitions.rule_hash(name) for name in chosen}
-    _read_stays(connection, workspace, as_of_on, None if only is None else chosen)
+    _read_stays(connection, workspace, as_of_on, known_until_on, None if only is None else chosen)
     clock.lap("read_registry")
     _write_members(connection, compiled, chosen, as_of_on)
     clock.lap("members")
@@ -362,7 +364,9 @@ def _list_rows(name: str, path: Path) -> list[tuple[str, str, str]]:
 # Members and their history
 
 
-def _read_stays(connection: Connection, workspace: Workspace, as_of_on: dt.date, chosen: list[str] | None) -> None:
+def _read_stays(
+    connection: Connection, workspace: Workspace, as_of_on: dt.date, known_until_on: dt.date, chosen: list[str] | None
+) -> None:
     """stays__: every stay in a segment that runs up to this one saw, one row per segment, customer and entry."""
     where = f"where segment in ({_listing(chosen)})" if chosen is not None else ""
     connection.execute(
@@ -374,7 +378,7 @@ def _read_stays(connection: Connection, workspace: Workspace, as_of_on: dt.date,
             entered_on,
             sum(case when change = 'entered' then 1 else -1 end) > 0 as is_open,
             max(case when change = 'left' then as_of_on end) as left_on
-        from ({registry.rows(workspace, SEGMENT_CHANGES, as_of_on=as_of_on)})
+        from ({registry.rows(workspace, SEGMENT_CHANGES, as_of_on=known_until_on)})
         {where}
         group by segment, customer_id, entered_on
         """
@@ -544,12 +548,12 @@ def _write_history(connection: Connection, chosen: list[str], as_of_on: dt.date,
 
 
 def _previous_sizes(
-    connection: Connection, workspace: Workspace, as_of_on: dt.date, version: str
+    connection: Connection, workspace: Workspace, known_until_on: dt.date
 ) -> dict[str, tuple[str, int]]:
     """Rule hash and size of each segment at the last run before this one."""
     found = connection.execute(
         f"select segment, max_by(rule_hash, version), max_by(size, version) "
-        f"from ({registry.rows(workspace, SEGMENT_SIZES, as_of_on=as_of_on)}) group by segment"
+        f"from ({registry.rows(workspace, SEGMENT_SIZES, as_of_on=known_until_on)}) group by segment"
     ).fetchall()
     return {segment: (rule_hash, size) for segment, rule_hash, size in found}
 

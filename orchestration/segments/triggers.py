@@ -61,6 +61,9 @@ _GLOBAL_SUBJECTS = frozenset({"event", "order"})
 
 OUTCOMES = ("fired", "held_out", "capped", "unreachable", "expired")
 
+#: Outcomes that the registry keeps; the others are decided anew by each run.
+_STAGED = "(outcome in ('fired', 'held_out'))"
+
 _LISTS = "temp.trigger_lists__"
 
 
@@ -105,27 +108,35 @@ def fire(
 ) -> TriggersReport:
     """Write `segments.trigger_events`: firings up to this date, and what this run decided.
 
-    Runs after `materialise` of the same run. In a backfill the table shows the firings known at that date,
-    nothing new is decided and nothing staged.
+    Runs after `materialise` of the same run. A backfill fires nothing and stages nothing: its table shows the
+    firings that the registry knows, and, worked out again, what was held back on its date.
     """
-    past = registry.rows(workspace, TRIGGER_FIRINGS, as_of_on=as_of_on)
+    known_until_on = as_of_on if is_forward else as_of_on - dt.timedelta(days=1)
     columns = ", ".join(TRIGGER_FIRINGS.columns)
     connection.execute("create schema if not exists segments")
     connection.execute(
         "create or replace table segments.trigger_events as "
-        f"select {columns}, as_of_on as decided_on, version from ({past})"
+        f"select {columns}, as_of_on as decided_on, version "
+        f"from ({registry.rows(workspace, TRIGGER_FIRINGS, as_of_on=as_of_on)})"
+    )
+    past = registry.rows(workspace, TRIGGER_FIRINGS, as_of_on=known_until_on)
+    _decide(connection, workspace, triggers, definitions, as_of_on, version, past)
+    connection.execute(
+        f"insert into segments.trigger_events ({columns}, decided_on, version) "
+        f"select {columns}, date '{as_of_on}', {literal(version)} from temp.decided__ "
+        f"where {'true' if is_forward else 'not ' + _STAGED} "
+        "order by trigger, customer_id, subject"
     )
     staged = 0
     if is_forward:
-        _decide(connection, workspace, triggers, definitions, as_of_on, version, past)
-        connection.execute(
-            f"insert into segments.trigger_events ({columns}, decided_on, version) "
-            f"select {columns}, date '{as_of_on}', {literal(version)} from temp.decided__ "
-            "order by trigger, customer_id, subject"
-        )
-        query = f"select {columns} from temp.decided__ where outcome in ('fired', 'held_out')"
         staged = registry.stage(
-            workspace, TRIGGER_FIRINGS, connection, query, as_of_on=as_of_on, version=version, run_id=run_id
+            workspace,
+            TRIGGER_FIRINGS,
+            connection,
+            f"select {columns} from temp.decided__ where {_STAGED}",
+            as_of_on=as_of_on,
+            version=version,
+            run_id=run_id,
         )
     counts = {
         (name, outcome): count

@@ -107,14 +107,14 @@ def test_a_failing_gate_publishes_nothing_and_says_which_check(shop: Shop) -> No
     gate = shop.root / "declarations" / "quality" / "golden.yml"
     gate.write_text(
         gate.read_text(encoding="utf-8").rstrip()
-        + "\n  - name: there are a million customers\n    table: rcu.customers\n    severity: error\n"
-        "    expect: expect_table_row_count_to_be_between\n    min_value: 1000000\n"
+        + "\n  - name: a_million_customers\n    table: rcu.customers\n    severity: error\n"
+        "    expect: expect_table_row_count_to_be_between\n    arguments: {min_value: 1000000}\n"
         "    describes: a bound that this shop cannot reach\n",
         encoding="utf-8",
     )
     done = shop.rcu("run", "--as-of", LAST.isoformat(), code=4)
     assert is_one_line(done.stderr), done.stderr
-    assert "golden gate failed" in done.stderr and "there are a million customers" in done.stderr
+    assert "golden gate failed" in done.stderr and "a_million_customers" in done.stderr
     assert_still_published(shop, before)
 
 
