@@ -89,7 +89,7 @@ def _daily_job(workspace: Workspace) -> tuple[Any, Any]:
 
 def write_instance_settings(workspace: Workspace) -> None:
     """Put dagster.yaml into DAGSTER_HOME, and tell the UI that its first-visit window was seen."""
-    template = Path(__file__).parent / "defs" / "dagster.yaml"
+    template = Path(__file__).parent.parent / "defs" / "dagster.yaml"
     target = workspace.dagster_home / "dagster.yaml"
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     text = template.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import dagster as dg
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from orchestration import publish
+from orchestration import publish, registry
 from orchestration.contracts.catalogue import Catalogue, load_catalogue
 from orchestration.errors import RcuError
 from orchestration.settings import Workspace
@@ -43,7 +43,35 @@ class WarehouseRun(dg.ConfigurableResource):
         self.workspace.prepare()
         with run_lock(self.workspace, f"run {context.run_id}"), _event_log_kept_open(self.workspace, context.run_id):
             publish.recover(self.workspace)
-            yield self
+            publish.close_lost_runs(self.workspace)
+            self._begin(context.run)
+            try:
+                yield self
+            finally:
+                if context.run is not None:
+                    publish.close_lost_runs(self.workspace, _root_run_id(context.run))
+
+    def _begin(self, run: dg.DagsterRun | None) -> None:
+        """Say that a run began. The steps that know how it ends say so; what ends unsaid has failed."""
+        partition = run.tags.get("dagster/partition") if run else None
+        if run is None or partition is None:
+            return
+        as_of_on = dt.date.fromisoformat(partition)
+        publish.record_run(
+            self.workspace,
+            publish.Run(
+                run_id=_root_run_id(run),
+                as_of_on=as_of_on,
+                version=registry.next_version(self.workspace, as_of_on),
+                status="running",
+                started_at=dt.datetime.now(dt.UTC),
+            ),
+        )
+
+
+def _root_run_id(run: dg.DagsterRun) -> str:
+    """A retry of a failed run continues it."""
+    return run.root_run_id or run.run_id
 
 
 def _sync_less(connection: object, _record: object) -> None:
@@ -145,7 +173,28 @@ def step_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, w
         workspace=workspace,
         catalogue=load_catalogue(workspace.declarations),
         as_of_on=dt.date.fromisoformat(partition),
-        run_id=run.root_run_id or run.run_id,
+        run_id=_root_run_id(run),
+    )
+
+
+def ended_run(
+    context: dg.AssetExecutionContext, step: Step, status: publish.Outcome, version: str, is_forward: bool,
+    mode: str = "", counts: Mapping[str, int] | None = None,
+) -> publish.Run:  # fmt: skip
+    """The record of this run, ended now."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    now = dt.datetime.now(dt.UTC)
+    began = record.start_time if record and record.start_time else now.timestamp()
+    return publish.Run(
+        run_id=step.run_id,
+        as_of_on=step.as_of_on,
+        version=version,
+        status=status,
+        started_at=dt.datetime.fromtimestamp(began, dt.UTC),
+        ended_at=now,
+        is_forward=is_forward,
+        mode=mode,
+        counts=counts or {},
     )
 
 

@@ -7,7 +7,16 @@ import dagster as dg
 from orchestration import ingest, publish
 from orchestration.contracts.catalogue import Catalogue
 from orchestration.contracts.entities import ENTITIES
-from orchestration.defs.run_context import Step, WarehouseRun, progress, row_counts, step_of, told, user_errors
+from orchestration.defs.run_context import (
+    Step,
+    WarehouseRun,
+    ended_run,
+    progress,
+    row_counts,
+    step_of,
+    told,
+    user_errors,
+)
 from orchestration.errors import UsageError
 from orchestration.warehouse import begin_build, open_build
 
@@ -123,6 +132,9 @@ def landing_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) ->
             )
             if plan.is_nothing_new:
                 context.log.info(f"nothing new: {plan.reason}")
+                publish.record_run(
+                    step.workspace, ended_run(context, step, "nothing_new", plan.version, plan.is_forward)
+                )
                 return
             begin_build(plan.build_path, plan.stamp)
             yield from _assemble(step, plan, tables)

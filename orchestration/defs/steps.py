@@ -1,7 +1,6 @@
 """The steps between the gates: three dbt calls, identity, scores, segments, publication."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from orchestration import identity, publish, quality, scores, segments
 from orchestration.contracts.catalogue import Catalogue
 from orchestration.defs.dbt_build import TRANSLATOR, BuiltModel, JudgedTest, build_layer
 from orchestration.defs.gates import CANDIDATE
-from orchestration.defs.run_context import Step, WarehouseRun, open_step, row_counts, told, user_errors
+from orchestration.defs.run_context import WarehouseRun, ended_run, open_step, row_counts, told, user_errors
 from orchestration.defs.sources import OWNER
 
 IDENTITY_TABLES = {
@@ -228,25 +227,6 @@ def segment_assets(
     return evaluate
 
 
-def _finished(
-    context: dg.AssetExecutionContext, step: Step, published: publish.Publication, is_forward: bool, mode: str
-) -> publish.Run:
-    record = context.instance.get_run_record_by_id(context.run_id)
-    now = dt.datetime.now(dt.UTC)
-    began = record.start_time if record and record.start_time else now.timestamp()
-    return publish.Run(
-        run_id=step.run_id,
-        as_of_on=step.as_of_on,
-        version=published.version,
-        status="published",
-        started_at=dt.datetime.fromtimestamp(began, dt.UTC),
-        ended_at=now,
-        is_forward=is_forward,
-        mode=mode,
-        counts=published.tables,
-    )
-
-
 def candidate_asset(upstream: list[dg.AssetKey], partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """What is about to be published, as a whole: the publish gate judges it."""
 
@@ -262,7 +242,12 @@ def candidate_asset(upstream: list[dg.AssetKey], partitions: dg.PartitionsDefini
     )
     def candidate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> dg.MaterializeResult:
         with open_step(context, warehouse) as planned:
-            publish.write_runs(planned.connection, planned.step.workspace, as_of_on=planned.step.as_of_on)
+            publish.write_runs(
+                planned.connection,
+                planned.step.workspace,
+                as_of_on=planned.step.as_of_on,
+                publishing=planned.step.run_id,
+            )
             tables = planned.connection.execute(
                 "select schema_name || '.' || table_name from duckdb_tables() "
                 "where schema_name in ('rcu', 'marts', 'segments', 'audit') order by all"
@@ -304,7 +289,10 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                 required_gates=("landing", "golden", "publish"),
             )
             publish.prune(step.workspace)
-            publish.record_run(step.workspace, _finished(context, step, published, is_forward, mode))
+            publish.record_run(
+                step.workspace,
+                ended_run(context, step, "published", version, is_forward, mode, published.tables),
+            )
         return dg.MaterializeResult(
             metadata={
                 "version": published.version,

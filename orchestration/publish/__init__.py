@@ -27,15 +27,17 @@ from orchestration.publish.publications import (
     rollback,
 )
 from orchestration.publish.reading import identity_as_published
-from orchestration.publish.runs import Run, Status, last_runs, record_run, status, write_runs
+from orchestration.publish.runs import Outcome, Run, Status, close_lost_runs, last_runs, record_run, status, write_runs
 from orchestration.publish.write import publish
 
 __all__ = [
+    "Outcome",
     "Publication",
     "Recovery",
     "Run",
     "RunPlan",
     "Status",
+    "close_lost_runs",
     "code_fingerprint",
     "current",
     "identity_as_published",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import duckdb
@@ -91,10 +91,15 @@ def record_run(workspace: Workspace, run: Run) -> None:
 
 def last_runs(workspace: Workspace, limit: int = 10) -> list[Run]:
     """The last runs, newest first."""
+    return _runs(workspace, "true", limit)
+
+
+def _runs(workspace: Workspace, where: str, limit: int | None = None) -> list[Run]:
     connection = warehouse.connect()
     try:
         rows = connection.execute(
-            f"{_latest_sql(workspace)} order by started_at desc, run_id desc limit {limit:d}"
+            f"select * from ({_latest_sql(workspace)}) where {where} order by started_at desc, run_id desc"
+            + ("" if limit is None else f" limit {limit:d}")
         ).fetchall()
     finally:
         connection.close()
@@ -107,12 +112,29 @@ def last_runs(workspace: Workspace, limit: int = 10) -> list[Run]:
     ]  # fmt: skip
 
 
-def write_runs(connection: Connection, workspace: Workspace, *, as_of_on: dt.date) -> None:
-    """Write `audit.runs` into the build: one row per run for a date up to `as_of_on`."""
+def close_lost_runs(workspace: Workspace, run_id: str | None = None) -> list[str]:
+    """Record as failed the runs, or the one given, that began and never said how they ended.
+
+    Call under the run lock: no other run can then be under way. Returns their ids.
+    """
+    lost = [run for run in _runs(workspace, "status = 'running'") if run_id in (None, run.run_id)]
+    reason = "a step failed" if run_id else "it was killed, or its machine stopped"
+    for run in lost:
+        now = dt.datetime.now(dt.UTC)
+        record_run(workspace, replace(run, status="failed", ended_at=now, reason=f"{reason}; Dagster has its log"))
+    return [run.run_id for run in lost]
+
+
+def write_runs(connection: Connection, workspace: Workspace, *, as_of_on: dt.date, publishing: str = "") -> None:
+    """Write `audit.runs` into the build: one row per run for a date up to `as_of_on`.
+
+    The run `publishing` is told as published, with no end yet: whoever reads its row reads what it published.
+    """
     connection.execute("create schema if not exists audit")
     connection.execute(
-        f"create or replace table audit.runs as select * from ({_latest_sql(workspace)}) "
-        f"where as_of_on <= date '{as_of_on}' order by started_at, run_id"
+        f"create or replace table audit.runs as select * replace ("
+        f"case when run_id = {literal(publishing)} then 'published' else status end as status) "
+        f"from ({_latest_sql(workspace)}) where as_of_on <= date '{as_of_on}' order by started_at, run_id"
     )
 
 

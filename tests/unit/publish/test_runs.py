@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from orchestration import warehouse
-from orchestration.publish import Run, last_runs, record_run, rollback, status, write_runs
+from orchestration.publish import Run, close_lost_runs, last_runs, record_run, rollback, status, write_runs
 from tests.unit.publish.toy import day, new_workspace, run
 
 FOUR = dt.datetime(2026, 3, 1, 4, 0)
@@ -66,3 +66,23 @@ def test_status_tells_the_current_version_and_a_rollback(tmp_path: Path) -> None
     rollback(workspace)
     told = status(workspace)
     assert (told.current.version, told.is_rolled_back, len(told.publications)) == ("20260301-0001", True, 2)
+
+
+def test_a_run_that_never_said_how_it_ended_has_failed(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path)
+    record_run(workspace, Run("r1", day(1), "20260301-0001", "published", FOUR, SIX))
+    record_run(workspace, Run("r2", day(2), "20260302-0001", "running", FOUR))
+    assert close_lost_runs(workspace) == ["r2"]
+    assert {run.run_id: run.status for run in last_runs(workspace)} == {"r1": "published", "r2": "failed"}
+    assert close_lost_runs(workspace) == []
+
+
+def test_a_publication_tells_of_its_own_run(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path)
+    record_run(workspace, Run("r1", day(1), "20260301-0001", "running", FOUR))
+    connection = warehouse.connect()
+    write_runs(connection, workspace, as_of_on=day(1), publishing="r1")
+    assert connection.execute("select run_id, status, ended_at from audit.runs").fetchall() == [
+        ("r1", "published", None)
+    ]
+    connection.close()
