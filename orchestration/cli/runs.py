@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,8 @@ def _daily_job(workspace: Workspace) -> tuple[Any, Any]:
 
     warnings.filterwarnings("ignore")
     logging.captureWarnings(True)
+    # With nothing new, gates are skipped like what they stand on, and Dagster warns of each check.
+    logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     write_instance_settings(workspace)
     import dagster as dg
 
@@ -111,12 +114,15 @@ class RunFailed(RcuError):
 
 def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date) -> None:
     from orchestration import publish
+    from orchestration.defs.run_context import event_log_kept_open
 
     before = publish.current(workspace)
     started = time.monotonic()
     out.print(f"[bold]run as of {as_of_on}[/]")
-    with progress():
+    run_id = str(uuid.uuid4())
+    with progress(), event_log_kept_open(workspace, run_id):
         result = job.execute_in_process(
+            run_id=run_id,
             partition_key=as_of_on.isoformat(),
             instance=instance,
             raise_on_error=False,

@@ -41,7 +41,10 @@ class WarehouseRun(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseRun]:
         self.workspace.prepare()
-        with run_lock(self.workspace, f"run {context.run_id}"), _event_log_kept_open(self.workspace, context.run_id):
+        with ExitStack() as stack:
+            stack.enter_context(run_lock(self.workspace, f"run {context.run_id}"))
+            if context.run is not None:
+                stack.enter_context(event_log_kept_open(self.workspace, context.run.run_id))
             publish.recover(self.workspace)
             publish.close_lost_runs(self.workspace)
             self._begin(context.run)
@@ -81,7 +84,7 @@ def _sync_less(connection: object, _record: object) -> None:
 
 
 @contextmanager
-def _event_log_kept_open(workspace: Workspace, run_id: str | None) -> Iterator[None]:
+def event_log_kept_open(workspace: Workspace, run_id: str) -> Iterator[None]:
     """Keep a connection on each of Dagster's SQLite files while a run lasts.
 
     Dagster opens and closes its files for every event; the last connection that closes makes SQLite
@@ -90,12 +93,12 @@ def _event_log_kept_open(workspace: Workspace, run_id: str | None) -> Iterator[N
     if not event.contains(Engine, "connect", _sync_less):
         event.listen(Engine, "connect", _sync_less)
     history = workspace.dagster_home / "history"
-    files = [history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"]
+    (history / "runs").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        for file in files:
-            if file.exists():
-                connection = stack.enter_context(closing(sqlite3.connect(file)))
-                connection.execute("select count(*) from sqlite_master").fetchone()
+        for file in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
+            connection = stack.enter_context(closing(sqlite3.connect(file)))
+            connection.execute("pragma journal_mode = wal").fetchone()
+            connection.execute("select count(*) from sqlite_master").fetchone()
         yield
 
 

@@ -184,6 +184,7 @@ def test_a_second_run_on_the_same_deliveries_publishes_nothing_new_and_says_so(s
     before = sorted(p.name for p in (shop.data / "published").iterdir())
     done = shop.rcu("run", "--as-of", LAST.isoformat())
     assert "nothing new" in done.stdout
+    assert done.stderr == ""
     assert sorted(p.name for p in (shop.data / "published").iterdir()) == before
 
 
