@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import logging
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import identity_data
+from benchmarks.identity_competitors import goldenmatch, row, splink_alone
 from benchmarks.identity_quality import HEADER, Quality, measure
 from orchestration.contracts.loader import load
 from orchestration.contracts.matching import Matching
@@ -47,49 +47,6 @@ def ours(connection: Connection, name: str) -> Quality:
         "select customer_id, person from identity.record_customers join truth using (source, record_id)"
     ).df()
     return measure(frame["customer_id"], frame["person"])
-
-
-def splink_alone(
-    frame: pd.DataFrame, settings: object, training: list[str], deterministic: list[str]
-) -> dict[str, Quality]:
-    """Splink with published settings, clustered at fixed thresholds; the best of them by pair F1, and at .95."""
-    from splink import DuckDBAPI, Linker
-
-    logging.getLogger("splink").setLevel(logging.ERROR)
-    api = DuckDBAPI(connection=connect())
-    people = frame.drop(columns=["person"])
-    linker = Linker(api.register(people), settings, log_level=logging.ERROR)
-    linker.training.estimate_probability_two_random_records_match(deterministic, recall=0.6)
-    linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=7)
-    for rule in training:
-        linker.training.estimate_parameters_using_expectation_maximisation(rule)
-    pairs = linker.inference.predict(threshold_match_probability=0.05)
-    truth = frame.set_index("unique_id")["person"]
-    found: dict[float, Quality] = {}
-    for threshold in (0.1, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 0.9999):
-        clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
-            pairs, threshold_match_probability=threshold
-        ).as_pandas_dataframe()
-        found[threshold] = measure(clusters.set_index("unique_id")["cluster_id"].reindex(truth.index), truth)
-    best = max(found, key=lambda threshold: (found[threshold].f1, -threshold))
-    return {"Splink alone at .95": found[0.95], f"Splink alone at its best fixed threshold ({best})": found[best]}
-
-
-def goldenmatch(python: str, frame: pd.DataFrame) -> Quality | None:
-    """GoldenMatch without configuration, in its own environment."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, answer = Path(folder) / "given.csv", Path(folder) / "answer.csv"
-        frame.drop(columns=["person"]).to_csv(given, index=False)
-        script = Path(__file__).with_name("run_goldenmatch.py")
-        done = subprocess.run(
-            [python, str(script), str(given), str(answer)], capture_output=True, text=True, timeout=3600, check=False
-        )
-        if done.returncode or not answer.exists():
-            print(f"GoldenMatch failed: {done.stderr[-400:]}")
-            return None
-        clusters = pd.read_csv(answer, dtype=str).set_index("unique_id")["cluster"]
-    truth = frame.astype({"unique_id": str}).set_index("unique_id")["person"]
-    return measure(clusters.reindex(truth.index).fillna(pd.Series(truth.index, index=truth.index)), truth)
 
 
 def _settings(name: str) -> tuple[object, list[str], list[str]]:
@@ -216,10 +173,7 @@ def main() -> None:
             lines.append(quality.row(label))
             print(lines[-1], flush=True)
         if asked.competitors:
-            quality_or_none = goldenmatch(asked.competitors, frame)
-            lines.append(
-                quality_or_none.row("GoldenMatch, no configuration") if quality_or_none else "| GoldenMatch | failed |"
-            )
+            lines.append(row("GoldenMatch, no configuration", goldenmatch(asked.competitors, frame)))
             print(lines[-1], flush=True)
         lines.append("")
     if not asked.only:

@@ -7,7 +7,7 @@ import json
 import dagster as dg
 
 from orchestration.contracts.catalogue import load_catalogue
-from orchestration.defs import gates, jobs, sources, steps
+from orchestration.defs import activation, gates, jobs, privacy, reports, sources, steps
 from orchestration.defs.dbt_build import manifest_path
 from orchestration.defs.run_context import WarehouseRun
 from orchestration.settings import Workspace, current_workspace
@@ -24,23 +24,28 @@ def build_definitions(workspace: Workspace) -> dg.Definitions:
     serve = steps.dbt_layer("serve", manifest_file, manifest, partitions, gate="golden")
     marts = sorted(serve.keys)
     segments = steps.segment_assets(catalogue, marts, partitions)
+    activations = activation.activation_assets(catalogue, partitions)
     daily = jobs.daily_job(partitions)
+    retention = privacy.retention_job()
     return dg.Definitions(
         assets=[
             sources.source_assets(catalogue, partitions),
             sources.landing_assets(catalogue, partitions),
             prepare,
             steps.identity_assets(partitions),
+            steps.freshness_assets(partitions),
             unify,
             steps.score_assets(partitions),
             serve,
             segments,
             steps.candidate_asset([*marts, *sorted(segments.keys)], partitions),
             steps.publication_asset(partitions),
+            reports.reports_asset(partitions),
+            *([activations] if activations else []),
         ],
-        asset_checks=[gates.gate_checks(gate) for gate in catalogue.gates.values()],
-        jobs=[daily, jobs.today_job(catalogue), jobs.backfill_job()],
-        schedules=[jobs.daily_schedule(daily, catalogue)],
+        asset_checks=[*(gates.gate_checks(gate) for gate in catalogue.gates.values()), privacy.overdue_check()],
+        jobs=[daily, jobs.today_job(catalogue), jobs.backfill_job(), retention],
+        schedules=[jobs.daily_schedule(daily, catalogue), privacy.retention_schedule(retention, catalogue)],
         sensors=[jobs.inbox_sensor(daily, catalogue, workspace)],
         resources={"warehouse": WarehouseRun(workspace_root=str(workspace.root))},
         executor=dg.in_process_executor,

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.errors import UsageError
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
@@ -112,9 +114,27 @@ def current_workspace(path: str | Path | None = None) -> Workspace:
     return Workspace(Path(chosen).expanduser().resolve())
 
 
-def secret(name: str) -> str | None:
-    """The value of the environment variable `name`: secrets enter by reference only."""
-    return os.environ.get(name)
+def resolve_secret(reference: str, workspace: Workspace) -> str:
+    """The secret behind `env:NAME` or `file:PATH`, read at the moment of use.
+
+    Raises UsageError, which names the reference and never holds the value.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(name)
+        if not value:
+            raise UsageError(f"{reference}: this variable is not set; set {name} where the run is started")
+        return value
+    path = Path(name).expanduser()
+    path = path if path.is_absolute() else workspace.root / path
+    try:
+        if path.stat().st_mode & 0o077:
+            raise UsageError(f"{reference}: this file can be read by others; run `chmod 600` on it")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(
+            f"{reference}: this file cannot be read ({error.strerror}); make it, or mend the path"
+        ) from None
 
 
 def export_to_environment(workspace: Workspace) -> None:

@@ -123,8 +123,11 @@ def status(workspace: Workspace, as_json: bool) -> None:
 def rollback(workspace: Workspace, version: str | None) -> None:
     """Point `current` back at an earlier publication."""
     from orchestration import publish
+    from orchestration.contracts.catalogue import load_catalogue
     from orchestration.warehouse import run_lock
 
+    access = load_catalogue(workspace.declarations).company.access
     with run_lock(workspace, "rcu rollback"):
         publication = publish.rollback(workspace, version)
+        publish.write_views(workspace, publication, access)
     out.print(f"current is now version {publication.version}, as of {publication.as_of_on}")

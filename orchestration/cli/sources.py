@@ -1,6 +1,8 @@
-"""Commands on sources and their deliveries: replay."""
+"""Commands on sources and their deliveries: source new, replay."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -47,3 +49,32 @@ def replay(workspace: Workspace, names: tuple[str, ...], edit: bool) -> None:
         f"replayed: {len(report.files)} files, {report.rows_landed:,} rows landed, {report.rows_quarantined:,} still in "
         "quarantine; the next `rcu run` uses them"
     )
+
+
+@cli.group()
+def source() -> None:
+    """Declare a source from one of its files."""
+
+
+@source.command(name="new")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the source (default: that of the file, without its date).")
+@click.option("--stdout", "is_shown", is_flag=True, help="Print the draft instead of writing it.")
+@click.pass_obj
+def source_new(workspace: Workspace, file: Path, name: str | None, is_shown: bool) -> None:
+    """Draft the contract of FILE: layout, types, keys, what each column means; what is not sure is marked."""
+    from orchestration.contracts.source import NAME
+    from orchestration.ingest.drafting import draft_contract
+
+    if name is not None and not NAME.match(name):
+        raise UsageError(f'"{name}": the name of a source has lowercase letters, digits and _ only')
+    draft = draft_contract(file, name)
+    if is_shown:
+        click.echo(draft.text, nl=False)
+        return
+    target = workspace.declarations / "sources" / f"{draft.source}.yml"
+    if target.exists():
+        raise UsageError(f"{near(target)}: this source is declared already; give another --name, or --stdout")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(draft.text, encoding="utf-8")
+    out.print(f"{near(target)}: {draft.columns} columns; {draft.doubts} to decide, which `rcu check` names")

@@ -16,7 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from orchestration.contracts import source as source_contract
+from orchestration.contracts.activation import Activation, check_activation, load_activation
 from orchestration.contracts.company import Company
+from orchestration.contracts.consents import Consents
+from orchestration.contracts.freshness import Freshness
 from orchestration.contracts.gate import Gate, load_gate
 from orchestration.contracts.loader import (
     Document,
@@ -28,11 +31,13 @@ from orchestration.contracts.loader import (
 )
 from orchestration.contracts.matching import Matching
 from orchestration.contracts.plans import Plans
+from orchestration.contracts.retention import Retention
 from orchestration.contracts.scoring import Scoring
-from orchestration.contracts.segment import SegmentSet, load_segments, read_catalogue
+from orchestration.contracts.segment import FieldCatalogue, SegmentSet, load_segments, read_catalogue
 from orchestration.contracts.source import Source, load_source, match_name
 from orchestration.contracts.survivorship import Survivorship
 from orchestration.contracts.trigger import TriggerSet, load_triggers
+from orchestration.contracts.unwanted import unwanted
 from orchestration.contracts.value import Value
 from orchestration.errors import DeclarationError
 
@@ -50,6 +55,7 @@ class Part:
     place: str
     load: Loader
     is_required: bool = False
+    default: Callable[[], Any] | None = None  # what an optional file that is not there stands for
 
     @property
     def is_folder(self) -> bool:
@@ -62,8 +68,12 @@ PARTS: list[Part] = [
     Part("gates", "quality", load_gate),
     Part("matching", "matching.yml", lambda path, root: load(path, Matching, root), is_required=True),
     Part("survivorship", "survivorship.yml", lambda path, root: load(path, Survivorship, root), is_required=True),
+    Part("freshness", "freshness.yml", lambda path, root: load(path, Freshness, root), default=Freshness),
+    Part("consents", "consents.yml", lambda path, root: load(path, Consents, root), default=Consents),
+    Part("retention", "retention.yml", lambda path, root: load(path, Retention, root), default=Retention),
     Part("value", "value.yml", lambda path, root: load(path, Value, root), is_required=True),
     Part("plans", "plans.yml", lambda path, root: load(path, Plans, root), is_required=True),
+    Part("activations", "activations", load_activation),
     Part("scoring", "scores.yml", lambda path, root: load(path, Scoring, root), is_required=True),
 ]
 
@@ -72,7 +82,7 @@ MARTS_CONTRACT = Path(__file__).resolve().parents[2] / "dbt_project" / "models" 
 
 #: Places of the declarations folder that no Part reads (yet); anything else there is a mistake.
 OTHER_PLACES = {
-    "segments", "triggers", "activations", "models", "schemas", "retention.yml",
+    "segments", "triggers", "models", "schemas",
 }  # fmt: skip
 
 
@@ -110,9 +120,30 @@ class Catalogue:
         return triggers
 
     @property
+    def fields(self) -> FieldCatalogue:
+        """The columns of customer_360 and their types."""
+        fields: FieldCatalogue = self.parts["fields"]
+        return fields
+
+    @property
+    def activations(self) -> dict[str, Activation]:
+        activations: dict[str, Activation] = self.parts["activations"]
+        return activations
+
+    @property
     def matching(self) -> Matching:
         matching: Matching = self.parts["matching"]
         return matching
+
+    @property
+    def freshness(self) -> Freshness:
+        freshness: Freshness = self.parts["freshness"]
+        return freshness
+
+    @property
+    def retention(self) -> Retention:
+        retention: Retention = self.parts["retention"]
+        return retention
 
     @property
     def scoring(self) -> Scoring:
@@ -168,14 +199,30 @@ def _named_sources_exist(catalogue: Catalogue) -> list[Problem]:
             for column in _SOURCE_COLUMNS:
                 rule = delivery.columns.get(column)
                 named = {rule.constant, *(rule.values or {}).values()} if rule else set()
-                for other in sorted(str(name) for name in named - {None} - set(catalogue.sources)):
+                for other in sorted(
+                    str(name) for name in named - {None, source_contract.OWN_IDS} - set(catalogue.sources)
+                ):
                     place = ("delivers", entity, "columns", column)
                     hint = did_you_mean(str(other), catalogue.sources)
                     problems.append(document.problem(place, f'"{column}": no source is called "{other}"{hint}'))
     return problems
 
 
-CROSS_CHECKS: list[CrossCheck] = [_two_sources_want_the_same_file, _named_sources_exist]
+def _activations_name_what_exists(catalogue: Catalogue) -> list[Problem]:
+    return [
+        problem
+        for name, activation in sorted(catalogue.activations.items())
+        for problem in check_activation(
+            activation,
+            catalogue.documents["activations", name],
+            segments=catalogue.segments.by_name,
+            triggers=catalogue.triggers.by_name,
+            fields=catalogue.fields,
+        )
+    ]
+
+
+CROSS_CHECKS: list[CrossCheck] = [_two_sources_want_the_same_file, _named_sources_exist, _activations_name_what_exists]
 
 
 def load_catalogue(declarations: Path) -> Catalogue:
@@ -206,13 +253,18 @@ def load_catalogue(declarations: Path) -> Catalogue:
             parts[part.name] = {path.stem: model for path in files if (model := read(part, path)) is not None}
         elif place.exists() or part.is_required:
             parts[part.name] = read(part, place)
+        elif part.default is not None:
+            parts[part.name] = part.default()
     try:
         fields = read_catalogue(MARTS_CONTRACT)
+        parts["fields"] = fields
         parts["segments"] = load_segments(declarations / "segments", fields, root)
         parts["triggers"] = load_triggers(declarations / "triggers", fields, parts["segments"], root)
     except DeclarationError as error:
         messages.append(str(error))
     messages += [str(problem) for problem in _stray_files(declarations, root)]
+    if not messages:  # a file that cannot be read has said so
+        messages += [str(problem) for problem in unwanted(declarations, root)]
     if messages:
         raise DeclarationError("\n".join(messages))
     catalogue = Catalogue(root, parts, documents)

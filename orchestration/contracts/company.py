@@ -11,6 +11,18 @@ from pydantic import Field, field_validator
 
 from orchestration.contracts.loader import Declaration
 
+Role = Literal["pseudonymised", "aggregate"]
+
+
+class Access(Declaration):
+    """What others than those who may see everything are given: a database of their own per role."""
+
+    roles: tuple[Role, ...] = Field(default=(), description="Roles that get a database: pseudonymised, aggregate")
+    small_cells_below: int = Field(
+        default=10, ge=2, description="In the aggregate database, counts below it are withheld"
+    )
+    encrypted: bool = Field(default=False, description="These databases are encrypted, each with a key of its own")
+
 
 class Company(Declaration):
     """The company whose customers these are."""
@@ -22,6 +34,7 @@ class Company(Declaration):
     first_day: dt.date = Field(default=dt.date(2020, 1, 1), description="First date that a run can be as of")
     first_day_of_week: Literal["monday", "sunday"] = "monday"
     languages: tuple[str, ...] = Field(default=("fr", "en"), min_length=1)
+    access: Access = Field(default=Access(), description="Databases for roles that may not see everybody")
 
     @field_validator("time_zone")
     @classmethod

@@ -44,7 +44,8 @@ class Entity:
 
     `keys`: columns that identify a row within its source; the row's `record_id` is the key, or the
     parts joined by `|`. `is_state`: rows describe something that lasts and changes (a full delivery
-    that no longer holds one deletes it); else rows are facts, and stay.
+    that no longer holds one deletes it); else rows are facts, and stay. `is_ledger`: a fact delivered again
+    with another content is one more row, so that nothing said is ever overwritten.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Entity:
     keys: tuple[str, ...]
     is_state: bool
     columns: tuple[Column, ...]
+    is_ledger: bool = False
 
     @property
     def table(self) -> str:
@@ -179,7 +181,7 @@ EVENT = Entity(
     "event", "events", ("event_id",), False,
     (
         _c("event_id", "string", "none", "Event key; a hash of the row where the source has none"),
-        _c("event_type", "string", "none", "page_view, session, cart, email_sent, email_open, email_click, email_bounce, email_unsubscribe, email_complaint, call, survey_answer, store_visit, social"),
+        _c("event_type", "string", "none", "page_view, session, cart, email_sent, email_open, email_click, email_bounce, email_unsubscribe, email_complaint, mail_returned, call, wrong_number, survey_answer, store_visit, social"),
         _c("occurred_at", "timestamp", "none", "When, UTC"),
         _c("channel", "string", "none", "web, app, email, phone, store, survey, ..."),
         *REFERENCES,
@@ -204,6 +206,7 @@ CONSENT = Entity(
         _c("occurred_at", "timestamp", "none", "When the person said so, UTC"),
         *REFERENCES,
     ),
+    is_ledger=True,
 )  # fmt: skip
 
 PRIVACY_REQUEST = Entity(
@@ -225,7 +228,8 @@ STEWARD_DECISION = Entity(
         _c("left_record_id", "string", "reference", "First record"),
         _c("right_source", "string", "none", "Source of the second record"),
         _c("right_record_id", "string", "reference", "Second record"),
-        _c("decision", "string", "none", "same, different, later"),
+        _c("decision", "string", "none", "same, different, later; pin or unpin: the attribute is taken from the first record"),
+        _c("attribute", "string", "none", "Attribute that a pin is about, as named in survivorship.yml"),
         _c("decided_by", "string", "reference", "Who decided"),
         _c("decided_at", "timestamp", "none", "When, UTC"),
     ),

@@ -48,6 +48,9 @@ class FieldSpec(Declaration):
     family: str | None = Field(default=None, description="person_name: the family_name field")
     birth: str | None = Field(default=None, description="person_name, family_name: the field with the name at birth")
     formal: str | None = Field(default=None, description="given_name: column with the full form of a nickname")
+    usual: str | None = Field(
+        default=None, description="given_name: column with the sound of a name that many people bear, else null"
+    )
     placeholder: str | None = Field(default=None, description="Boolean column that voids the value where true")
 
     @model_validator(mode="after")
@@ -160,6 +163,12 @@ class BandsSpec(Declaration):
         default=60, ge=0, description="In components up to this size, pairs without a link are compared as well"
     )
 
+    follow_answers: int = Field(
+        default=200,
+        ge=0,
+        description="From this many steward answers on, the thresholds move to where they are right; 0: never",
+    )
+
     @model_validator(mode="after")
     def _ordered(self) -> BandsSpec:
         if not self.absent <= self.edge <= self.review:
@@ -188,6 +197,9 @@ class ReviewSpec(Declaration):
     """The steward's queue."""
 
     max_pairs: int = Field(default=2000, ge=0, description="The most valuable pairs are kept; the rest is counted")
+    audit_pairs: int = Field(
+        default=0, ge=0, description="Automatic joins shown as well: from the answers the precision is estimated"
+    )
 
 
 class Matching(Declaration):

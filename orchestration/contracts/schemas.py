@@ -1,4 +1,4 @@
-"""JSON Schemas of the declarations, so that editors complete keys and underline mistakes.
+"""JSON Schemas of every kind of declaration, so that editors complete keys and underline mistakes.
 
 What belongs here: turning a contract model into the schema that lies in `declarations/schemas/`.
 `python -m orchestration.contracts.schemas` writes them; a test keeps them equal to the models. In a
@@ -15,9 +15,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestration.contracts.activation import Activation
 from orchestration.contracts.company import Company
+from orchestration.contracts.consents import Consents
 from orchestration.contracts.entities import ENTITIES
+from orchestration.contracts.freshness import Freshness
+from orchestration.contracts.gate import Gate
+from orchestration.contracts.matching import Matching
+from orchestration.contracts.plans import Plans
+from orchestration.contracts.retention import Retention
+from orchestration.contracts.scoring import Scoring
+from orchestration.contracts.segment import Segment
 from orchestration.contracts.source import Source
+from orchestration.contracts.survivorship import Survivorship
+from orchestration.contracts.trigger import Limits, Trigger
+from orchestration.contracts.value import Value
 from orchestration.settings import PROJECT_ROOT
 
 Schema = dict[str, Any]
@@ -45,13 +57,36 @@ def _name_the_columns(schema: Schema) -> Schema:
         "additionalProperties": False,
         "properties": entities,
     }
+    # A table that is fetched from a database needs no file; `rcu check` knows when.
+    schema["required"].remove("file")
+    schema["anyOf"] = [{"required": ["file"]}, {"required": ["connect"]}]
+    definitions["FileLayout"]["required"].remove("pattern")
+    return schema
+
+
+def _short_event(schema: Schema) -> Schema:
+    """`event: cart` stands for `event: {type: cart}`."""
+    schema["$defs"]["Start"]["properties"]["event"]["anyOf"].insert(0, {"type": "string"})
     return schema
 
 
 #: File name -> (model, what is added to the schema that the model gives).
 SCHEMAS: dict[str, tuple[type[BaseModel], Callable[[Schema], Schema] | None]] = {
+    "activation.schema.json": (Activation, None),
     "company.schema.json": (Company, None),
+    "consents.schema.json": (Consents, None),
+    "freshness.schema.json": (Freshness, None),
+    "gate.schema.json": (Gate, None),
+    "limits.schema.json": (Limits, None),
+    "matching.schema.json": (Matching, None),
+    "plans.schema.json": (Plans, None),
+    "retention.schema.json": (Retention, None),
+    "scores.schema.json": (Scoring, None),
+    "segment.schema.json": (Segment, None),
     "source.schema.json": (Source, _name_the_columns),
+    "survivorship.schema.json": (Survivorship, None),
+    "trigger.schema.json": (Trigger, _short_event),
+    "value.schema.json": (Value, None),
 }
 
 

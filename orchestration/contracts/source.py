@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from orchestration.contracts.connection import Connection
 from orchestration.contracts.entities import ENTITIES, Column, Entity
 from orchestration.contracts.loader import (
     Declaration,
@@ -224,7 +225,7 @@ class ColumnRule(Declaration):
     part: int | None = Field(default=None, description="Which part after `split`, from 1; -1 is the last")
     values: TextTable | None = Field(default=None, description="Table of values: as in the file -> as it should be")
     otherwise: Text | None = Field(default=None, description="For what `values` does not hold; else an error")
-    read: Literal["text", "date", "timestamp", "number", "boolean"] | None = None
+    read: Literal["text", "date", "timestamp", "number", "boolean", "unsubscribe_token"] | None = None
     format: Texts | None = Field(default=None, description="Date formats, strptime style; the first that fits")
     decimal: Literal[".", ","] | None = None
     thousands: Literal[" ", ".", ",", "'"] | None = None
@@ -233,6 +234,9 @@ class ColumnRule(Declaration):
     default: Text | None = Field(default=None, description="Where the file has no value")
     required: bool = False
     on_error: Literal["quarantine", "blank"] = "quarantine"
+    todo: str | None = Field(
+        default=None, description="What is to be decided here; `rcu check` names it until it is gone"
+    )
 
     @field_validator("extract")
     @classmethod
@@ -329,10 +333,32 @@ class Source(Declaration):
     tolerated_bad_rows: float = Field(default=0.02, ge=0, le=1, description="Share; above it the file is refused")
     tolerated_deletes: float = Field(default=0.3, ge=0, le=1, description="Share of a full delivery's records")
     drift: Drift = Field(default_factory=Drift)
+    connect: Connection | None = Field(
+        default=None, description="Where to fetch from; else files are dropped in the inbox"
+    )
     file: FileLayout
     filter: tuple[Filter, ...] = ()
     delivers: dict[EntityName, Delivery] = Field(min_length=1)
     ignored: Texts = Field(default=(), description="Columns of the file that are left out on purpose")
+    aliases: dict[str, Texts] = Field(
+        default_factory=dict,
+        description="Other names under which a column may come: name in this contract -> names it had or will have",
+    )
+    todo: dict[str, str] = Field(
+        default_factory=dict,
+        description="What is to be decided, by column or key; `rcu check` names each until it is gone",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_table_becomes_a_dated_file(cls, data: Any) -> Any:
+        """What is fetched from a database is a Parquet file of the day; no contract has to say so."""
+        if not isinstance(data, dict) or not isinstance(data.get("connect"), dict):
+            return data
+        if not {"postgres", "mysql"} & set(data["connect"]) or not isinstance(data.get("file", {}), dict):
+            return data
+        named = {"pattern": f"{data.get('source', 'table')}_{{date}}.parquet", "format": "parquet"}
+        return {**data, "file": {**named, **data.get("file", {})}}
 
     @field_validator("source")
     @classmethod
@@ -432,8 +458,28 @@ def check_source(source: Source, document: Document) -> list[Problem]:
         problems.append(document.problem(location, message))
 
     _check_layout(source, say)
+    if source.connect is not None and source.connect.database is not None:
+        if source.file.format != "parquet":
+            say(("file", "format"), "what is fetched from a database is Parquet; leave format out")
+        if "{date}" not in source.file.pattern or "{part}" in source.file.pattern:
+            say(("file", "pattern"), "a fetched table needs {date} and no {part} in its pattern; leave the pattern out")
     for name, delivery in source.delivers.items():
         _check_delivery(source, ENTITIES[name], delivery, say)
+    read = {column for _, column in source.columns_read()}
+    for column, others in source.aliases.items():
+        if column not in read:
+            say(
+                ("aliases", column),
+                f'"{column}" is not mapped; aliases are of mapped columns{did_you_mean(column, read)}',
+            )
+        for other in others:
+            if other in read or other in source.ignored:
+                say(
+                    ("aliases", column),
+                    f'"{other}" is a column of its own in this contract; it cannot stand for "{column}"',
+                )
+    for key, question in source.todo.items():
+        say(("todo", key), f'to decide: "{key}": {question}; then take this line out')
     used = {column for _, column in source.columns_read()}
     # A column that is only tested (filter, when) may well be ignored otherwise.
     mapped = {column for place, column in source.columns_read() if "filter" not in place and "when" not in place}
@@ -492,6 +538,8 @@ def _check_delivery(source: Source, entity: Entity, delivery: Delivery, say: Any
     for name, rule in delivery.columns.items():
         column = entity.column(name)
         where = (*here, "columns", name)
+        if rule.todo is not None:
+            say((*where, "todo"), f'to decide: "{name}": {rule.todo}; then take `todo` out')
         if column is None:
             known = [column.name for column in entity.columns]
             say(where, f'"{name}" is no column of {entity.name}{did_you_mean(name, known)}')
@@ -534,6 +582,20 @@ _READS = {
 }  # fmt: skip
 
 
+#: What an unsubscribe token of ours tells, by the column it fills. The day of expiry is held against the
+#: business date of the delivery.
+TOKEN_PARTS = {
+    "channel": "channel",
+    "purpose": "purpose",
+    "ref_account": "customer",
+    "ref_email": "email",
+    "ref_phone": "phone",
+}
+
+#: In `ref_account_source`: the customer ids of this warehouse itself, as unsubscribe tokens hold them.
+OWN_IDS = "rcu"
+
+
 def reading(rule: ColumnRule, column: Column) -> str:
     """How the text of a column is read: as declared, else as its kind asks."""
     return rule.read or _READS[column.kind]
@@ -546,7 +608,7 @@ def rule_problems(rule: ColumnRule, column: Column) -> Iterator[tuple[str, str]]
         yield "", "give either `from` (a column of the file) or `constant`"
         return
     if rule.constant is not None:
-        allowed = {"constant"}
+        allowed = {"constant", "todo"}
         for key in sorted(rule.model_fields_set - allowed):
             yield key, f'"{key}" has no meaning beside a constant'
         problem = _constant_problem(rule.constant, column)
@@ -555,7 +617,10 @@ def rule_problems(rule: ColumnRule, column: Column) -> Iterator[tuple[str, str]]
         return
     if rule.columns == ():
         yield "from", "an empty list of columns"
-    if rule.read and rule.read != _READS[column.kind] and not (rule.read == "date" and column.kind == "timestamp"):
+    if rule.read == "unsubscribe_token":
+        if column.name not in TOKEN_PARTS:
+            yield "read", f"an unsubscribe token fills {', '.join(TOKEN_PARTS)}, not {column.name}"
+    elif rule.read and rule.read != _READS[column.kind] and not (rule.read == "date" and column.kind == "timestamp"):
         yield "read", f"this column is a {column.kind}: it is read as {_READS[column.kind]}, not as {rule.read}"
     if rule.join is not None and len(rule.columns or ()) < 2:
         yield "join", "join needs several columns: from: [A, B]"

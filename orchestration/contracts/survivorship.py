@@ -1,4 +1,4 @@
-"""`survivorship.yml`: which of several records gives each golden value, and how fast contact data age.
+"""`survivorship.yml`: which of several records gives each golden value.
 
 What belongs here: the attributes that can be ruled, the strategies there are, their validation, and the
 control tables that the golden record reads. What does not: the choice itself, which is SQL.
@@ -32,18 +32,12 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "company": ("company_name", "company_number"),
     "preferred_contact_channel": ("preferred_contact_channel",),
     "contact_frequency": ("contact_frequency",),
+    "custom": ("custom",),
 }  # fmt: skip
 
-ContactKind = Literal["email", "mobile", "landline", "post"]
-
-#: Kinds of contact point that age, each with its own rate.
-CONTACT_KINDS: tuple[ContactKind, ...] = ("email", "mobile", "landline", "post")
+ListRule = Literal["all", "most_recent", "most_trusted"]
 
 DEFAULT_STRATEGIES: tuple[Strategy, ...] = ("valid_first", "most_trusted", "most_recent")
-
-#: Share of contact data that goes stale in a year, where nothing better is known: the middle of what the
-#: trade reports (10 to 12 %).
-YEARLY_LOSS = 0.11
 
 
 class AttributeRule(Declaration):
@@ -63,27 +57,18 @@ class AttributeRule(Declaration):
         return value
 
 
-class Freshness(Declaration):
-    """How fast contact data age: the share that goes stale in a year, per kind of contact point."""
+class Lists(Declaration):
+    """What becomes of values that come as lists: all of them, or those of one record."""
 
-    yearly_loss: float = Field(default=YEARLY_LOSS, gt=0, lt=1)
-    kinds: dict[ContactKind, float] = Field(default_factory=dict)
-    doubtful_below: float = Field(default=0.5, gt=0, lt=1, description="Below it a contact point is in doubt")
-
-    @field_validator("kinds")
-    @classmethod
-    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
-        for kind, loss in value.items():
-            if not 0 < loss < 1:
-                raise ValueError(f'"{kind}": the yearly loss is a share between 0 and 1, not {loss}')
-        return value
+    tags: ListRule = "all"
+    interests: ListRule = "all"
 
 
 class Survivorship(Declaration):
     """How the golden record is made. Attributes that are not named take the default strategies."""
 
     attributes: dict[str, AttributeRule] = Field(default_factory=dict)
-    freshness: Freshness = Freshness()
+    lists: Lists = Lists()
 
     @model_validator(mode="after")
     def _known_attributes(self) -> Survivorship:
@@ -105,7 +90,7 @@ class Survivorship(Declaration):
         """The control tables.
 
         `survivorship_rules`: attribute, position (from 1), strategy. `survivorship_sources`: attribute,
-        source, preference (from 1). `freshness_rates`: kind, yearly_loss (share), doubtful_below.
+        source, preference (from 1). `survivorship_lists`: attribute (tags, interests), keep.
         """
         rules = [
             {"attribute": attribute, "position": position, "strategy": strategy}
@@ -117,14 +102,6 @@ class Survivorship(Declaration):
             for attribute in ATTRIBUTES
             for preference, source in enumerate(self.rule(attribute).sources, start=1)
         ]
-        rates = [
-            {
-                "kind": kind,
-                "yearly_loss": self.freshness.kinds.get(kind, self.freshness.yearly_loss),
-                "doubtful_below": self.freshness.doubtful_below,
-            }
-            for kind in CONTACT_KINDS
-        ]
         return {
             "survivorship_rules": pa.Table.from_pylist(
                 rules,
@@ -134,10 +111,7 @@ class Survivorship(Declaration):
                 preferred,
                 schema=pa.schema([("attribute", pa.string()), ("source", pa.string()), ("preference", pa.int32())]),
             ),
-            "freshness_rates": pa.Table.from_pylist(
-                rates,
-                schema=pa.schema(
-                    [("kind", pa.string()), ("yearly_loss", pa.float64()), ("doubtful_below", pa.float64())]
-                ),
+            "survivorship_lists": pa.table(
+                {"attribute": ["tags", "interests"], "keep": [self.lists.tags, self.lists.interests]}
             ),
         }

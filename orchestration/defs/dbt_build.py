@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,17 +133,17 @@ class JudgedTest:
 
 
 def build_layer(
-    workspace: Workspace, build_file: Path, manifest_file: Path, tag: str
+    workspace: Workspace, build_file: Path, manifest_file: Path, tag: str, names: Sequence[str] | None = None
 ) -> Iterator[BuiltModel | JudgedTest]:
-    """Build and test the models of one tag; yield one result per model and test.
+    """Build and test the models of one tag, or of it only `names`; yield one result per model and test.
 
     Raises dg.Failure naming the models and tests that failed, after every result has been yielded.
     """
     outcome = _invoke(
         workspace,
         build_file,
-        ["build", "--select", f"tag:{tag}", "--exclude-resource-type", "unit_test",
-         "--indirect-selection", "buildable"],
+        ["build", "--select", *([f"tag:{tag}"] if names is None else names), "--exclude-resource-type", "unit_test",
+         "--indirect-selection", "buildable" if names is None else "empty"],
         manifest=_load_manifest(manifest_file),
     )  # fmt: skip
     if outcome.exception is not None:

@@ -83,7 +83,7 @@ def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, worksp
     @dg.sensor(
         name="inbox",
         job=job,
-        minimum_interval_seconds=15,
+        minimum_interval_seconds=5,
         description="Runs the job `daily` for today when new files have settled in data/inbox",
     )
     def inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

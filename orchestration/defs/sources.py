@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import ingest, publish
+from orchestration import ingest, privacy, publish
 from orchestration.contracts.catalogue import Catalogue
 from orchestration.contracts.entities import ENTITIES
 from orchestration.defs.run_context import (
@@ -26,6 +26,7 @@ AUDIT_TABLES = {
     "landing_counts": "Rows per file and entity, to hold landed tables against the manifest (one row per delivery)",
     "source_profile": "Share filled and distinct values of each delivered column (one row per source, entity, column)",
     "freshness": "Age of each source's last delivery against its cadence (one row per source)",
+    "privacy_requests": "Requests of persons, when an answer is due and how each ended (one row per request)",
 }
 OWNER = "team:customer-data"
 
@@ -67,6 +68,14 @@ def source_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) -> 
                 run_id=step.run_id,
                 progress=context.log.info,
             )
+            kept = privacy.before_landing(
+                step.workspace,
+                step.catalogue.sources,
+                step.catalogue.retention,
+                today=step.as_of_on if is_forward else today,
+                is_forward=is_forward,
+            )
+            context.log.info(f"privacy: {numbers_of(kept)}")
             for message in (*report.errors, *report.warnings):
                 context.log.warning(message)
             for message in report.errors:
@@ -154,8 +163,14 @@ def _assemble(step: Step, plan: publish.RunPlan, tables: dict[str, str]) -> Iter
             connection.execute(f"create or replace table control.{name} as select * from declared")
             connection.unregister("declared")
         ingest.assemble(connection, step.workspace, step.catalogue.sources, as_of_on=step.as_of_on)
+        privacy.write_requests(connection, step.workspace, today=step.as_of_on)
         for name, rows in row_counts(connection, list(tables)).items():
             yield dg.MaterializeResult(asset_key=name.split("."), metadata={"dagster/row_count": rows})
+
+
+def numbers_of(report: privacy.DailyReport) -> str:
+    """The counts of a report in words."""
+    return ", ".join(f"{name} {count}" for name, count in vars(report).items() if count) or "nothing to do"
 
 
 def refuse_dagster_backfill(context: dg.AssetExecutionContext) -> None:

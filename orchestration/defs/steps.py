@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
-from orchestration import identity, publish, quality, scores, segments
+from orchestration import freshness, identity, privacy, publish, quality, scores, segments
 from orchestration.contracts.catalogue import Catalogue
+from orchestration.defs import kept_models
 from orchestration.defs.dbt_build import TRANSLATOR, BuiltModel, JudgedTest, build_layer
 from orchestration.defs.gates import CANDIDATE
 from orchestration.defs.run_context import WarehouseRun, ended_run, open_step, row_counts, told, user_errors
@@ -25,12 +26,18 @@ IDENTITY_TABLES = {
     "shared_values": "E-mails, phones and other values that many names carry (one row per value)",
     "metrics": "Counts of the run's matching (one row per metric)",
 }
+FRESHNESS_TABLES = {
+    "curves": "How fast contact points go stale, by kind, source and length of silence (one row each)",
+    "decay": "Probability of being still good (one row per kind, source and days since the last confirmation)",
+}
 SCORE_TABLES = {
     "customer_scores": "Probability and value of the next purchases (one row per customer)",
     "models": "The models in force, their parameters and back-tests (one row per model)",
     "back_tests": "How well each model did on past cut-offs (one row per model, cut-off and horizon)",
     "calibration": "Predicted against actual on past cut-offs (one row per cut-off and band)",
 }
+#: The check that stands on the asset of each segment.
+SIZE_CHECK = "size_is_as_expected"
 SEGMENT_TABLES = {
     "definitions": "The segments in force, in words and in SQL (one row per segment)",
     "members": "Who is in each segment, since when and why (one row per segment and customer)",
@@ -38,6 +45,7 @@ SEGMENT_TABLES = {
     "history": "Entries and exits (one row per segment, customer and stay)",
     "sizes": "Size and reach over time (one row per segment and as-of date)",
     "overlap": "How many customers two segments share (one row per pair)",
+    "movements": "Who left one segment for another in this run (one row per pair)",
     "trigger_events": "What the triggers fired, when and why (one row per trigger, customer and subject)",
 }
 
@@ -59,11 +67,25 @@ def dbt_layer(
             if gate:
                 quality.require_passed(planned.connection, gate)
             path = planned.step.build_path
+            choice = kept_models.choose(planned.connection, manifest, tag)
+        results: list[Any] = []
         with told(tag):
-            results = list(build_layer(warehouse.workspace, path, manifest_file, tag))
+            if choice.models:
+                names = None if choice.is_whole else choice.names
+                results = list(build_layer(warehouse.workspace, path, manifest_file, tag, names))
         with open_step(context, warehouse) as planned:
+            kept_models.remember(planned.connection, tag, choice)
             tables = [".".join(result.asset_key.path) for result in results if isinstance(result, BuiltModel)]
-            counts = row_counts(planned.connection, tables)
+            counts = row_counts(planned.connection, [*tables, *(".".join(place) for place in choice.kept)])
+        if choice.kept:
+            context.log.info(f"{len(choice.kept)} models are kept: their inputs did not change")
+        for place in choice.kept:
+            key = dg.AssetKey(place)
+            if key in context.selected_asset_keys:
+                # Without a result of its own, what stands on it would be skipped.
+                yield dg.MaterializeResult(
+                    asset_key=key, metadata={"dagster/row_count": counts[".".join(place)], "seconds": 0.0, "is_kept": 1}
+                )
         for result in results:
             if isinstance(result, BuiltModel) and result.asset_key in context.selected_asset_keys:
                 rows = counts[".".join(result.asset_key.path)]
@@ -132,6 +154,7 @@ def identity_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 mode=planned.mode,
                 **planned.arguments,
             )
+            privacy.write_suppressed(planned.connection, planned.step.workspace)
             counts = row_counts(planned.connection, [f"identity.{name}" for name in IDENTITY_TABLES])
             for name in IDENTITY_TABLES:
                 extra = numbers(report) if name == "record_customers" else {}
@@ -141,6 +164,38 @@ def identity_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 )
 
     return resolve
+
+
+def freshness_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """How fast contact points go stale, estimated from the data's own changes."""
+
+    @dg.multi_asset(
+        name="freshness",
+        specs=_specs(
+            "freshness",
+            FRESHNESS_TABLES,
+            [
+                dg.AssetKey(["identity", "record_customers"]),
+                dg.AssetKey(["intermediate", "int_contact_history"]),
+                dg.AssetKey(["intermediate", "int_contact_signs"]),
+            ],
+            partitions,
+            "customers",
+        ),
+    )
+    def estimate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
+        with told("freshness"), open_step(context, warehouse) as planned:
+            report = freshness.estimate(
+                planned.connection, planned.step.workspace, planned.step.catalogue.freshness, **planned.arguments
+            )
+            counts = row_counts(planned.connection, [f"freshness.{name}" for name in FRESHNESS_TABLES])
+            for name in FRESHNESS_TABLES:
+                extra = numbers(report) if name == "curves" else {}
+                yield dg.MaterializeResult(
+                    asset_key=["freshness", name], metadata={"dagster/row_count": counts[f"freshness.{name}"], **extra}
+                )
+
+    return estimate
 
 
 def score_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -192,9 +247,20 @@ def segment_assets(
     ]
     tables = _specs("segments", SEGMENT_TABLES, upstream, partitions, "segments")
 
-    @dg.multi_asset(name="segments", specs=[*each, *tables], can_subset=True)
-    def evaluate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
-        selected = context.selected_asset_keys
+    checks = [
+        dg.AssetCheckSpec(
+            SIZE_CHECK,
+            asset=["segment", definition.segment],
+            description="Neither empty nor everyone, and within its expected share of customers where one is declared",
+        )
+        for definition in catalogue.segments
+    ]
+
+    @dg.multi_asset(name="segments", specs=[*each, *tables], check_specs=checks, can_subset=True)
+    def evaluate(
+        context: dg.AssetExecutionContext, warehouse: WarehouseRun
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        selected, judged = context.selected_asset_keys, context.selected_asset_check_keys
         only = {key.path[-1] for key in selected if key.path[0] == "segment"}
         with told("segments"), open_step(context, warehouse) as planned:
             definitions = planned.step.catalogue.segments
@@ -215,6 +281,14 @@ def segment_assets(
             for size in report.sizes:
                 if size.segment in only:
                     yield dg.MaterializeResult(asset_key=["segment", size.segment], metadata=numbers(size))
+                    if dg.AssetCheckKey(dg.AssetKey(["segment", size.segment]), SIZE_CHECK) in judged:
+                        yield dg.AssetCheckResult(
+                            asset_key=["segment", size.segment],
+                            check_name=SIZE_CHECK,
+                            passed=size.is_as_expected,
+                            severity=dg.AssetCheckSeverity.WARN,
+                            metadata={"status": size.status, "size": size.size, "rate": size.rate},
+                        )
             counts = row_counts(planned.connection, [f"segments.{name}" for name in SEGMENT_TABLES])
             for name in SEGMENT_TABLES:
                 key = dg.AssetKey(["segments", name])
@@ -289,6 +363,8 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                 required_gates=("landing", "golden", "publish"),
             )
             publish.prune(step.workspace)
+            if is_forward:
+                publish.write_views(step.workspace, published, step.catalogue.company.access)
             publish.record_run(
                 step.workspace,
                 ended_run(context, step, "published", version, is_forward, mode, published.tables),

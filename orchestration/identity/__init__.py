@@ -8,9 +8,12 @@ standardisation of values (dbt) and the golden record (dbt).
                      is_forward=True, mode="increment")
 """
 
+from orchestration.identity.compare import Comparison, FieldTold, compare_records
 from orchestration.identity.decisions import decide
+from orchestration.identity.erase import erase
 from orchestration.identity.explain import explain_customer, explain_pair
 from orchestration.identity.resolve import IdentityReport, resolve
+from orchestration.identity.review import ReviewPair, review_queue
 from orchestration.identity.tables import CUSTOMER_ID_EVENTS, IDENTITY_MODELS, RECORD_CUSTOMERS, STEWARD_DECISIONS
 
 __all__ = [
@@ -18,9 +21,15 @@ __all__ = [
     "IDENTITY_MODELS",
     "RECORD_CUSTOMERS",
     "STEWARD_DECISIONS",
+    "Comparison",
+    "FieldTold",
     "IdentityReport",
+    "ReviewPair",
+    "compare_records",
     "decide",
+    "erase",
     "explain_customer",
     "explain_pair",
     "resolve",
+    "review_queue",
 ]

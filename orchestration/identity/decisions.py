@@ -28,11 +28,20 @@ class Decision:
     said: str
     decided_at: dt.datetime | None
     decision_id: str
+    decided_by: str = ""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An answer that could not be applied, and why."""
+
+    decision: Decision
+    reason: str
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Decisions that can hold together, and the count of those that cannot."""
+    """Decisions that can hold together, and those that cannot."""
 
     must: tuple[tuple[RecordKey, RecordKey], ...]
     cannot: tuple[tuple[RecordKey, RecordKey], ...]
@@ -40,19 +49,30 @@ class Settled:
     contradictory: int  # "same" answers that a "different" answer contradicts, directly or through others
     unknown: int  # answers about records that are not there
     unreadable: int  # answers that are none of the three words, or about one record alone
+    set_aside: tuple[SetAside, ...] = ()
+
+    @property
+    def same(self) -> tuple[tuple[RecordKey, RecordKey], ...]:
+        """The pairs answered "same": those that hold."""
+        return self.must
 
 
 def read(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> list[Decision]:
     """Every decision known at `as_of_on`: delivered as files, and given on the command line."""
     given = registry.rows(workspace, STEWARD_DECISIONS, as_of_on=as_of_on)
-    columns = "left_source, left_record_id, right_source, right_record_id, decision, decided_at, decision_id"
+    columns = (
+        "left_source, left_record_id, right_source, right_record_id, decision, decided_at, decision_id, decided_by"
+    )
     delivered = ""
     if connection.execute(
         "select 1 from information_schema.tables where table_schema = 'landing' and table_name = 'steward_decisions'"
     ).fetchone():
         delivered = f"union all select {columns} from landing.steward_decisions"
     rows = connection.execute(
-        f"select {columns} from ({given}) {delivered} order by decided_at, decision_id, {columns}"
+        f"select * from (select {columns} from ({given}) {delivered}) "
+        # pins are about one record's values: they are survivorship's
+        "where coalesce(lower(trim(decision)), '') not in ('pin', 'unpin') "
+        f"order by decided_at, decision_id, {columns}"
     ).fetchall()
     return [
         Decision(
@@ -61,6 +81,7 @@ def read(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> lis
             str(row[4] or "").strip().lower(),
             row[5],
             str(row[6] or ""),
+            str(row[7] or ""),
         )
         for row in rows
     ]
@@ -69,13 +90,22 @@ def read(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> lis
 def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
     """The last answer about a pair holds. A "same" that would join two records said different is set aside."""
     last: dict[tuple[RecordKey, RecordKey], Decision] = {}
+    aside: list[SetAside] = []
     unknown = unreadable = 0
     ordered = sorted(decisions, key=lambda d: (d.decided_at or dt.datetime.min, d.decision_id, d.left, d.right))
     for decision in ordered:
         if decision.said not in ("same", "different", "later") or decision.left == decision.right:
             unreadable += 1
+            is_itself = decision.left == decision.right
+            aside.append(
+                SetAside(
+                    decision, "a record and itself" if is_itself else f'"{decision.said}": say same, different or later'
+                )
+            )
         elif decision.left not in living or decision.right not in living:
             unknown += 1
+            missing = decision.left if decision.left not in living else decision.right
+            aside.append(SetAside(decision, f"there is no record {missing[1]} of source {missing[0]}"))
         else:
             first, second = sorted((decision.left, decision.right))
             last[(first, second)] = decision
@@ -92,14 +122,41 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
     must: list[tuple[RecordKey, RecordKey]] = []
     contradictory = 0
     same = [(pair, decision) for pair, decision in last.items() if decision.said == "same"]
-    for pair, _ in sorted(same, key=lambda item: (item[1].decided_at or dt.datetime.min, item[1].decision_id, item[0])):
+    for pair, decision in sorted(
+        same, key=lambda item: (item[1].decided_at or dt.datetime.min, item[1].decision_id, item[0])
+    ):
         one, other = root(pair[0]), root(pair[1])
-        if one != other and any({root(x), root(y)} == {one, other} for x, y in cannot):
+        against = [pair for pair in cannot if {root(pair[0]), root(pair[1])} == {one, other}] if one != other else []
+        if against:
             contradictory += 1
+            (x, y) = against[0]
+            by = last[(x, y)].decided_by or "a steward"
+            aside.append(
+                SetAside(decision, f"{by} said that {x[0]} {x[1]} and {y[0]} {y[1]} are different, and this joins them")
+            )
             continue
         parent[other] = one
         must.append(pair)
-    return Settled(tuple(sorted(must)), tuple(cannot), later, contradictory, unknown, unreadable)
+    return Settled(tuple(sorted(must)), tuple(cannot), later, contradictory, unknown, unreadable, tuple(aside))
+
+
+def write_set_aside(connection: Connection, settled: Settled) -> tuple[str, ...]:
+    """Fill `identity.set_aside_decisions`; returns a line for the run's report, where there is something to say."""
+    connection.execute("delete from identity.set_aside_decisions")
+    for aside in settled.set_aside:
+        told = aside.decision
+        connection.execute(
+            "insert into identity.set_aside_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [*told.left, *told.right, told.said, told.decided_by, told.decided_at, aside.reason],
+        )
+    if not settled.set_aside:
+        return ()
+    counts = (
+        (settled.contradictory, "contradict another"), (settled.unknown, "name a record that is not there"),
+        (settled.unreadable, "cannot be read"),
+    )  # fmt: skip
+    told_counts = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return (f"steward decisions set aside: {told_counts}; identity.set_aside_decisions tells each",)
 
 
 def decide(connection: Connection, workspace: Workspace, pair_id: str, said: str, who: str, *, on: dt.date) -> None:

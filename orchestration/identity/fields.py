@@ -80,6 +80,11 @@ def raw_expression(column: str, known: set[str], declared_in: str = "matching.ym
     return f"nullif(trim({text}), '')"
 
 
+def dashed(text: str) -> str:
+    """A date of eight digits (19770501) as 1977-05-01; anything else as it is."""
+    return f"regexp_replace({text}, '^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}})$', '\\1-\\2-\\3')"
+
+
 def sole_fields(matching: Matching) -> list[str]:
     """The fields of which it matters whether a value is known under one given name only."""
     named = {name for veto in matching.vetoes for name in veto.unless_sole}
@@ -203,7 +208,10 @@ def _swapped_names(spec: FieldSpec) -> str:
     assert spec.given and spec.family
     given_l, given_r = _lr(spec.given)
     family_l, family_r = _lr(spec.family)
-    near = "jaro_winkler_similarity({0}, {1}) >= 0.9"
+    near = (
+        "(jaro_winkler_similarity({0}, {1}) >= 0.9 "
+        "or (least(length({0}), length({1})) >= 4 and damerau_levenshtein({0}, {1}) <= 1))"
+    )
     return f"({near.format(given_l, family_r)} and {near.format(family_l, given_r)})"
 
 
@@ -241,16 +249,35 @@ def _contained(left: str, right: str) -> str:
 
 
 def _given_initial(name: str) -> str:
+    """One is an initial (`j`, or `j p`) of the other, or of the name that the other is short for."""
     left, right = _lr(name)
-    return f"((length({left}) = 1 or length({right}) = 1) and substr({left}, 1, 1) = substr({right}, 1, 1))"
+    roots_l, roots_r = _lr(name, "__roots")
+
+    def stands_for(short: str, long: str, roots: str) -> str:
+        first = f"substr({short}, 1, 1)"
+        return (
+            f"(regexp_full_match({short}, '[a-z]( [a-z])*') and ({first} = substr({long}, 1, 1) "
+            f"or list_contains(list_transform({roots}, x -> substr(x, 1, 1)), {first})))"
+        )
+
+    return f"({stands_for(left, right, roots_r)} or {stands_for(right, left, roots_l)})"
 
 
-def _near_given(name: str) -> str:
+def _near_given(name: str, spec: FieldSpec) -> str:
     left, right = _lr(name)
-    return (
+    near = (
         f"({_near_text(name)} or (least(length({left}), length({right})) >= 4 "
         f"and damerau_levenshtein({left}, {right}) <= 1))"
     )
+    return _unless_both_usual(name, spec, near)
+
+
+def _unless_both_usual(name: str, spec: FieldSpec, near: str) -> str:
+    """Karin and Karim are near, but nobody who writes one means the other: both are names that many people bear."""
+    if not spec.usual:
+        return near
+    usual_l, usual_r = _lr(name, "__usual")
+    return f"({near} and not coalesce({usual_l} <> {usual_r}, false))"
 
 
 def _date_parts(name: str) -> str:
@@ -295,7 +322,7 @@ def levels(name: str, matching: Matching) -> list[Level]:
     same = Level("the same", f"{left} = {right}", agrees=True, takes_frequency=True)
     one_off = f"damerau_levenshtein({left}, {right}) <= 1"
     by_kind: dict[str, Callable[[], list[Level]]] = {
-        "given_name": lambda: _given_levels(name, same, person),
+        "given_name": lambda: _given_levels(name, spec, same, person),
         "family_name": lambda: _family_levels(name, spec, same, person),
         "date": lambda: [
             same,
@@ -306,6 +333,7 @@ def levels(name: str, matching: Matching) -> list[Level]:
         ],
         "email": lambda: [
             same,
+            Level("the same but for punctuation", _same_mailbox(name), agrees=True),
             Level("same name, another provider", f'"{name}__local_l" = "{name}__local_r"'),
             Level("near", f"levenshtein({left}, {right}) <= 2", agrees=True),
             Level("name near", f'jaro_winkler_similarity("{name}__local_l", "{name}__local_r") >= 0.88'),
@@ -332,21 +360,27 @@ def levels(name: str, matching: Matching) -> list[Level]:
     return by_kind[spec.kind]()
 
 
-def _given_levels(name: str, same: Level, person: FieldSpec | None) -> list[Level]:
+def _same_mailbox(name: str) -> str:
+    left, right = _lr(name)
+    local_l, local_r = _lr(name, "__local")
+    return f"({local_l} = {local_r} and split_part({left}, '@', 2) = split_part({right}, '@', 2))"
+
+
+def _given_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | None) -> list[Level]:
     left, right = _lr(name)
     token_l, token_r = _lr(name, "__token")
     found = [
         Level("initial", _given_initial(name)),
         same,
         Level("nickname", _nickname(name), agrees=True),
-        Level("near", _near_given(name), agrees=True),
+        Level("near", _near_given(name, spec), agrees=True),
     ]
     if person:
         found.append(Level(SWAPPED, _swapped_names(person)))
         found.append(Level("swapped in part", _swapped_in_part(person)))
     contained = f"({token_l} = {token_r} or {_contained(left, right)})"
     found.append(Level("part of a compound name", contained, agrees=True))
-    found.append(Level("somewhat near", _near_text(name, 0.82)))
+    found.append(Level("somewhat near", _unless_both_usual(name, spec, _near_text(name, 0.82))))
     return found
 
 
@@ -438,6 +472,8 @@ def pair_columns(names: set[str], matching: Matching) -> list[str]:
             continue
         found.add(name)
         found |= {column.name for column in prepared(name, spec, True)}
+        if spec.usual:
+            found.add(f"{name}__usual")
         if spec.birth:
             waiting.add(spec.birth)
         for other in matching.fields.values():

@@ -164,6 +164,8 @@ def resolve_chains(events: Iterable[Mapping[str, object] | Event]) -> dict[str, 
             successor[old] = None if to is None else str(to)
         elif kind == "retired":
             successor[old] = None
+        elif kind == "erased":
+            successor[old] = "erased"
 
     def end(old: str) -> str | None:
         seen = [old]

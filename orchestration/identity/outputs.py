@@ -31,13 +31,18 @@ class Queue:
 
 
 def load_prior(connection: Connection, workspace: Workspace, *, as_of_on: dt.date, from_build: bool) -> None:
-    """`identity_prior`: the customer of each record after the last run; and the events so far."""
+    """`identity_prior`: the customer of each record after the last run; `identity_events`: the events so far.
+
+    An increment (`from_build`) reads both where they are, and copies later what it is about to change.
+    """
+    for name in ("identity_prior", "identity_events"):
+        for kind in ("view", "table"):
+            if connection.execute(
+                f"select 1 from duckdb_{kind}s() where temporary and {kind}_name = ?", [name]
+            ).fetchone():
+                connection.execute(f"drop {kind} temp.main.{name}")
     if from_build:
-        connection.execute(
-            "create or replace temp table identity_prior as "
-            "select source, record_id, customer_id, attached_on, attached_by from identity.record_customers"
-        )
-        connection.execute("create or replace temp table identity_events as select * from identity.customer_id_history")
+        connection.execute("create temp view identity_events as select * from identity.customer_id_history")
         return
     rows = registry.rows(workspace, RECORD_CUSTOMERS, as_of_on=as_of_on)
     connection.execute(
@@ -56,9 +61,16 @@ def load_prior(connection: Connection, workspace: Workspace, *, as_of_on: dt.dat
 
 def write_customers(
     connection: Connection, workspace: Workspace, settled: Settled, *, as_of_on: dt.date, version: str,
-    run_id: str, is_forward: bool, matching: Matching,
+    run_id: str, is_forward: bool, matching: Matching, is_rebuild: bool,
 ) -> list[Event]:  # fmt: skip
     """Give the affected clusters their ids, write the tables, stage what changed. Returns the events of this run."""
+    if not is_rebuild:
+        connection.execute(
+            "create or replace temp table identity_prior as "
+            "select source, record_id, customer_id, attached_on, attached_by from identity.record_customers "
+            "semi join (select source, record_id from identity_affected union all "
+            "select source, record_id from identity_touched) using (source, record_id)"
+        )
     connection.execute(
         "create or replace temp table identity_members as select a.rid, a.source, a.record_id, a.position, c.cluster, "
         "p.customer_id as prior from identity_affected as a join identity.clusters as c using (rid) "
@@ -69,17 +81,22 @@ def write_customers(
         "from identity_prior as p anti join identity.records as r "
         "on r.source = p.source and r.record_id = p.record_id"
     )
-    events = _assign(connection, workspace, as_of_on)
+    events = _assign(
+        connection, workspace, as_of_on, living="identity_prior" if is_rebuild else "identity.record_customers"
+    )
     _attach(connection, matching, settled, as_of_on)
     events += _retire(connection, events)
-    _write_events(connection, events, as_of_on)
+    _write_events(connection, events, as_of_on, is_rebuild=is_rebuild)
     if is_forward:
         _stage(connection, workspace, events, as_of_on=as_of_on, version=version, run_id=run_id)
-    _write_current_ids(connection)
+    if is_rebuild:
+        _write_current_ids(connection)
+    else:
+        _renew_current_ids(connection)
     return events
 
 
-def _assign(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> list[Event]:
+def _assign(connection: Connection, workspace: Workspace, as_of_on: dt.date, *, living: str) -> list[Event]:
     """`identity_ids` (cluster, customer_id). Plain cases are settled in SQL, the rest in `lasting_ids`."""
     connection.execute(
         "create or replace temp table identity_cases as with spread as ("
@@ -129,7 +146,7 @@ def _assign(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> 
             clusters,
             age=age,
             ever_given=taken,
-            is_living=_Living(connection),
+            is_living=_Living(connection, living),
             former=lambda members: _former(connection, past, members),
         )
         ids += list(zip(numbers, done.ids, strict=True))
@@ -148,6 +165,7 @@ class _EverGiven:
     def __init__(self, connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
         self._connection = connection
         self._known: dict[str, bool] = {}
+        self._every: set[str] | None = None
         row = connection.execute("select count(*) from identity_events").fetchone()
         self._is_empty = not row or not row[0]
         if not self._is_empty and keys:
@@ -169,10 +187,10 @@ class _EverGiven:
         if found not in self._known:
             if self._is_empty:
                 return False
-            row = self._connection.execute(
-                "select 1 from identity_events where customer_id = ? limit 1", [found]
-            ).fetchone()
-            self._known[found] = row is not None
+            if self._every is None:
+                rows = self._connection.execute("select distinct customer_id from identity_events").fetchall()
+                self._every = {customer_id for (customer_id,) in rows}
+            self._known[found] = found in self._every
         return self._known[found]
 
 
@@ -193,12 +211,18 @@ class _Age:
 
 
 class _Living:
-    def __init__(self, connection: Connection) -> None:
+    """Whether an id was some customer's before this run: `table` has the customers of then, read once when asked."""
+
+    def __init__(self, connection: Connection, table: str) -> None:
         self._connection = connection
+        self._table = table
+        self._known: set[str] | None = None
 
     def __call__(self, found: str) -> bool:
-        row = self._connection.execute("select 1 from identity_prior where customer_id = ? limit 1", [found]).fetchone()
-        return row is not None
+        if self._known is None:
+            rows = self._connection.execute(f"select distinct customer_id from {self._table}").fetchall()
+            self._known = {customer_id for (customer_id,) in rows}
+        return found in self._known
 
 
 def _former(connection: Connection, past: str, members: Sequence[Member]) -> Mapping[Member, Sequence[str]]:
@@ -266,9 +290,10 @@ def _retire(connection: Connection, events: Sequence[Event]) -> list[Event]:
     return [Event(old, "retired", None, 0, "its records are gone") for (old,) in rows if old not in merged]
 
 
-def _write_events(connection: Connection, events: Sequence[Event], as_of_on: dt.date) -> None:
-    connection.execute("delete from identity.customer_id_history")
-    connection.execute("insert into identity.customer_id_history select * from identity_events")
+def _write_events(connection: Connection, events: Sequence[Event], as_of_on: dt.date, *, is_rebuild: bool) -> None:
+    if is_rebuild:
+        connection.execute("delete from identity.customer_id_history")
+        connection.execute("insert into identity.customer_id_history select * from identity_events")
     connection.execute(
         "create or replace temp table identity_new_events as select * from identity.customer_id_history limit 0"
     )
@@ -314,30 +339,60 @@ def _write_current_ids(connection: Connection) -> None:
     connection.execute(
         "insert into identity.current_ids select distinct customer_id, customer_id from identity.record_customers"
     )
-    rows = connection.execute(
-        "select customer_id, event, successor_id from identity.customer_id_history "
-        "where event in ('merged', 'retired', 'erased', 'unmerged', 'returned') order by rowid"
-    ).fetchall()
-    living = {
-        found
-        for (found,) in connection.execute(
-            "select customer_id from identity.current_ids semi join identity.customer_id_history using (customer_id)"
-        ).fetchall()
-    }
-    chains = lasting_ids.resolve_chains(
-        {"customer_id": old, "event": event, "successor_id": to} for old, event, to in rows if old not in living
+    connection.execute(
+        "create or replace temp table identity_lost as select distinct customer_id from identity.customer_id_history "
+        "anti join identity.current_ids using (customer_id)"
     )
-    lost = connection.execute(
-        "select distinct customer_id from identity.customer_id_history anti join identity.current_ids using "
-        "(customer_id) order by 1"
+    _point_lost_ids(connection)
+
+
+def _renew_current_ids(connection: Connection) -> None:
+    """The same, for the ids that this run's events name and those that stood for one of them."""
+    connection.execute(
+        "create or replace temp table identity_changed_ids as "
+        "with named as (select customer_id from identity_new_events union "
+        "select successor_id from identity_new_events where successor_id is not null) "
+        "select customer_id from named union select customer_id from identity.current_ids "
+        "where current_customer_id in (select customer_id from named) or current_customer_id is null"
+    )
+    connection.execute(
+        "delete from identity.current_ids where customer_id in (select customer_id from identity_changed_ids)"
+    )
+    connection.execute(
+        "insert into identity.current_ids select distinct customer_id, customer_id from identity.record_customers "
+        "semi join identity_changed_ids using (customer_id)"
+    )
+    connection.execute(
+        "create or replace temp table identity_lost as select customer_id from identity_changed_ids "
+        "anti join identity.current_ids using (customer_id)"
+    )
+    _point_lost_ids(connection)
+
+
+def _point_lost_ids(connection: Connection) -> None:
+    """Add the ids of `identity_lost`, none of which lives, with the living ones they stand for."""
+    lost = [old for (old,) in connection.execute("select customer_id from identity_lost order by 1").fetchall()]
+    if not lost:
+        return
+    # A chain of successors runs through lost ids only, until its end.
+    rows = connection.execute(
+        "select customer_id, event, successor_id from identity.customer_id_history semi join identity_lost using "
+        "(customer_id) where event in ('merged', 'retired', 'erased', 'unmerged', 'returned') order by rowid"
     ).fetchall()
-    if lost:
-        names = [old for (old,) in lost]
-        ends = [chains.get(old) for old in names]
-        connection.execute(
-            "insert into identity.current_ids select unnest(?::varchar[]), unnest(?::varchar[])",
-            [names, [end if end in living or end == "erased" else None for end in ends]],
-        )
+    chains = lasting_ids.resolve_chains(
+        {"customer_id": old, "event": event, "successor_id": to} for old, event, to in rows
+    )
+    ends = [chains.get(old) for old in lost]
+    connection.execute(
+        "create or replace temp table identity_ends as select unnest(?::varchar[]) as customer_id, "
+        "unnest(?::varchar[]) as ending",
+        [lost, ends],
+    )
+    connection.execute(
+        "insert into identity.current_ids select e.customer_id, case when e.ending = 'erased' then 'erased' "
+        "when e.ending in (select customer_id from identity.record_customers) then e.ending end "
+        "from identity_ends as e order by e.customer_id"
+    )
 
 
 # -- links, review, metrics ---------------------------------------------------------------------------
@@ -434,8 +489,54 @@ def _write_review(connection: Connection, matching: Matching, settled: Settled) 
         "right_record_id "
         f"limit {matching.review.max_pairs}"
     )
+    _write_audit(connection, matching, settled)
     total = _count(connection, "identity_queue")
     return Queue(min(total, matching.review.max_pairs), max(0, total - matching.review.max_pairs))
+
+
+def _write_audit(connection: Connection, matching: Matching, settled: Settled) -> None:
+    """Add automatic joins nobody answered yet to the queue, picked by a digest of their keys: always the same ones."""
+    if not matching.review.audit_pairs:
+        return
+    answered = sorted({*settled.must, *settled.cannot, *settled.later})
+    connection.execute(
+        "create or replace temp table identity_answered as select unnest(?::varchar[]) as pair_id",
+        [["\x1f".join((*left, *right)) for left, right in answered]],
+    )
+    key = "concat_ws(chr(31), m.left_source, m.left_record_id, m.right_source, m.right_record_id)"
+    connection.execute(
+        "insert into identity.match_review select md5(concat_ws('|', m.left_source, m.left_record_id, m.right_source, "
+        "m.right_record_id)), m.left_source, m.left_record_id, m.right_source, m.right_record_id, m.match_probability, "
+        "'joined: is it right?', null, l.customer_id, l.customer_id from identity.match_links as m "
+        "join identity.record_customers as l on l.source = m.left_source and l.record_id = m.left_record_id "
+        f"where m.is_within_customer and m.kind <> 'steward' and {key} not in (select pair_id from identity_answered) "
+        f"order by md5({key}), {key} limit {matching.review.audit_pairs}"
+    )
+
+
+def _write_suspicious(connection: Connection, matching: Matching, *, is_rebuild: bool) -> None:
+    """Customers to look at: of many records, or holding what a guard would not have joined (a steward did)."""
+    among = "" if is_rebuild else "semi join (select distinct customer_id from identity_attached) using (customer_id)"
+    if is_rebuild:
+        connection.execute("delete from identity.suspicious_clusters")
+    else:
+        connection.execute(
+            "delete from identity.suspicious_clusters where customer_id in (select customer_id from identity_attached) "
+            "or customer_id not in (select customer_id from identity.record_customers)"
+        )
+    large = max(8, matching.guards.max_records // 2)
+    connection.execute(
+        "insert into identity.suspicious_clusters select customer_id, 'many records', cast(count(*) as integer) "
+        f"from identity.record_customers {among} group by customer_id having count(*) >= {large}"
+    )
+    for guard in matching.guards.distinct:
+        connection.execute(
+            "insert into identity.suspicious_clusters select c.customer_id, "
+            f"{literal(f'several values of {guard.field}')}, cast(count(*) as integer) "
+            f"from (select * from identity.record_customers {among}) as c join identity.records as r "
+            f"on r.source = c.source and r.record_id = c.record_id group by c.customer_id "
+            f'having count(distinct r."{guard.field}") > {guard.at_most}'
+        )
 
 
 def write_metrics(
@@ -445,22 +546,12 @@ def write_metrics(
     queue: Queue,
     compared: Compared,
     settled: Settled,
+    estimated: Mapping[str, float],
+    *,
+    is_rebuild: bool,
 ) -> dict[str, Any]:
     """Fill `identity.metrics` and `identity.suspicious_clusters`; return what the report repeats."""
-    connection.execute("delete from identity.suspicious_clusters")
-    large = max(8, matching.guards.max_records // 2)
-    connection.execute(
-        "insert into identity.suspicious_clusters select customer_id, 'many records', cast(count(*) as integer) "
-        f"from identity.record_customers group by customer_id having count(*) >= {large}"
-    )
-    for guard in matching.guards.distinct:
-        connection.execute(
-            "insert into identity.suspicious_clusters select c.customer_id, "
-            f"{literal(f'several values of {guard.field}')}, "
-            "cast(count(*) as integer) from identity.record_customers as c join identity.records as r "
-            f"on r.source = c.source and r.record_id = c.record_id group by c.customer_id "
-            f'having count(distinct r."{guard.field}") > {guard.at_most}'
-        )
+    _write_suspicious(connection, matching, is_rebuild=is_rebuild)
     sizes = dict(
         connection.execute(
             "select case when n >= 10 then '10+' when n >= 6 then '6-9' else cast(n as varchar) end as size, "
@@ -507,6 +598,7 @@ def write_metrics(
         "contradictory_decisions": float(settled.contradictory),
         "unknown_decisions": float(settled.unknown),
         "unreadable_decisions": float(settled.unreadable),
+        **estimated,
     }
     connection.execute("delete from identity.metrics")
     connection.execute(

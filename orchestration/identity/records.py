@@ -35,7 +35,7 @@ def check(connection: Connection, matching: Matching) -> None:
         spec = matching.fields[name]
         for column in (
             *fields.source_columns(name, spec),
-            *(extra for extra in (spec.placeholder, spec.formal) if extra),
+            *(extra for extra in (spec.placeholder, spec.formal, spec.usual) if extra),
         ):
             try:
                 fields.raw_expression(column, known)
@@ -280,6 +280,9 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
         if spec.formal:
             raw.append(f"{fields.raw_expression(spec.formal, known)} as {quote(name + '__formal')}")
             cleaned.append(f"raw.{quote(name + '__formal')}")
+        if spec.usual:
+            raw.append(f"{fields.raw_expression(spec.usual, known)} as {quote(name + '__usual')}")
+            cleaned.append(f"raw.{quote(name + '__usual')}")
         if fields.is_list(spec):
             raw.append(
                 f"list_sort(list_distinct(list_filter([{', '.join(expressions)}], x -> x is not null))) as {column}"
@@ -295,6 +298,8 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
                 cleaned.append(f"case when len({sole}) > 0 then {sole} end as {quote(name + '__sole')}")
         else:
             text = expressions[0]
+            if spec.kind == "date":
+                text = fields.dashed(text)
             if spec.placeholder:
                 text = f"case when not coalesce({quote(spec.placeholder)}, false) then {text} end"
             raw.append(f"{text} as {column}")
@@ -307,7 +312,8 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
         f"{', '.join(raw)} from {_INPUT} semi join identity_touched using (source, record_id)), "
         f"cleaned as (select raw.source, raw.record_id, raw.first_seen_on, raw.is_active, {', '.join(cleaned)} "
         f"from raw{''.join(joins)}) "
-        f"select {start} + row_number() over (order by first_seen_on, source, record_id) as rid, cleaned.*"
+        # Any number will do: nothing depends on the order of rids, and sorting whole records is dear.
+        f"select {start} + row_number() over () as rid, cleaned.*"
         + "".join(f", {text}" for text in derived)
         + f" from cleaned{fields.nickname_joins(matching)}"
     )
@@ -375,12 +381,15 @@ def blocks(matching: Matching) -> list[tuple[str, ...]]:
 
 
 def _write_blocks(connection: Connection, matching: Matching, only: str = "") -> None:
+    """Append the blocking keys of the records. A key is kept as a number made from its text: a tenth of the memory."""
     for number, key in enumerate(blocks(matching)):
         parts = [fields.key_expression(item, matching) for item in key]
         inner = ", ".join(f"{text} as p{at}" for at, text in enumerate(parts))
         names = [f"p{at}" for at in range(len(parts))]
         held = " and ".join(f"{name} is not null" for name in names)
+        # Only a list may hold two values that give one key.
+        distinct = "distinct " if any(text.startswith("unnest(") for text in parts) else ""
         connection.execute(
-            f"insert into identity.block_keys select distinct {number}, concat_ws('|', {', '.join(names)}), rid "
+            f"insert into identity.block_keys select {distinct}{number}, hash(concat_ws('|', {', '.join(names)})), rid "
             f"from (select rid, {inner} from identity.records as r {only}) where {held}"
         )

@@ -21,14 +21,14 @@ import pyarrow as pa
 
 from orchestration.contracts.matching import Matching
 from orchestration.errors import BuildError
-from orchestration.identity import decisions, fields, linkage, outputs, records, scoring, tables
+from orchestration.identity import decisions, estimates, fields, linkage, outputs, records, scoring, tables
 from orchestration.identity.model import Model
 from orchestration.identity.stored_model import find_model
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, quote
 
 #: Raised when a change of code gives other results from the same input: the cache is then made anew.
-_CODE = "1"
+_CODE = "2"
 
 _NO_PAIRS = (np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -60,8 +60,16 @@ class IdentityReport:
     unreadable_decisions: int
     notes: tuple[str, ...] = ()
     model: str | None = None
-    estimated: dict[str, float] = field(default_factory=dict)
+    answered_pairs: int = 0
+    threshold_offset: float = 0.0
+    estimated_precision: float | None = None
+    estimated_precision_low: float | None = None
+    estimated_precision_high: float | None = None
+    estimated_recall: float | None = None
+    estimated_recall_low: float | None = None
+    estimated_recall_high: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def resolve(
@@ -90,7 +98,7 @@ def resolve(
     records.check(connection, matching)
     tables.create_missing(connection)
     prior_mode = mode
-    fingerprint = hashlib.sha256((matching.model_dump_json() + _CODE).encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256((matching.model_dump_json() + _CODE + _engine(connection)).encode()).hexdigest()[:16]
     stored = find_model(connection, workspace, matching, as_of_on=as_of_on)
     is_rebuild = mode == "rebuild" or not _is_current(connection, fingerprint, stored.fingerprint if stored else "")
     outputs.load_prior(
@@ -117,17 +125,31 @@ def resolve(
     compared = scoring.score(connection, matching, model, is_rebuild=is_rebuild)
     clock.lap("scoring")
     settled = _settle(connection, workspace, as_of_on)
-    _cluster(connection, matching, model, settled, is_rebuild=is_rebuild)
+    notes += decisions.write_set_aside(connection, settled)
+    labels = estimates.read_labels(connection, settled)
+    least = matching.bands.follow_answers
+    offset = estimates.offset(labels, least) if least else 0.0
+    matching = estimates.shifted(matching, offset)
+    if offset:
+        notes.append(f"the thresholds are {-offset:+g} bits from those declared: {len(labels)} steward answers say so")
+    # Thresholds that moved concern every group of records, those without a change as well.
+    is_moved = not is_rebuild and offset != _last_offset(connection)
+    _cluster(connection, matching, model, settled, is_everything=is_rebuild or is_moved)
     clock.lap("clustering")
     events = outputs.write_customers(
         connection, workspace, settled,
-        as_of_on=as_of_on, version=version, run_id=run_id, is_forward=is_forward, matching=matching,
+        as_of_on=as_of_on, version=version, run_id=run_id, is_forward=is_forward, matching=matching, is_rebuild=is_rebuild,
     )  # fmt: skip
     clock.lap("ids")
     queue = outputs.write_links_and_review(connection, matching, settled, is_rebuild=is_rebuild)
     connection.execute("delete from identity.state")
-    connection.execute("insert into identity.state values (?)", [_state(fingerprint, model)])
-    told = outputs.write_metrics(connection, matching, events, queue, compared, settled)
+    connection.execute("insert into identity.state values (?, ?)", [_state(fingerprint, model), offset])
+    found = estimates.of_run(connection, matching, labels)
+    told = outputs.write_metrics(
+        connection, matching, events, queue, compared, settled,
+        {"answered_pairs": float(found.labels), "threshold_offset": offset, **found.named()}, is_rebuild=is_rebuild,
+    )  # fmt: skip
+
     clock.lap("outputs")
     _drop_scratch(connection)
     return IdentityReport(
@@ -141,7 +163,16 @@ def resolve(
         unreadable_decisions=settled.unreadable,
         notes=tuple(notes),
         model=model.fingerprint if model else None,
+        answered_pairs=found.labels,
+        threshold_offset=offset,
+        estimated_precision=found.precision,
+        estimated_precision_low=found.precision_low,
+        estimated_precision_high=found.precision_high,
+        estimated_recall=found.recall,
+        estimated_recall_low=found.recall_low,
+        estimated_recall_high=found.recall_high,
         seconds=clock.laps,
+        cpu_seconds=clock.worked,
         **told,
     )
 
@@ -149,12 +180,21 @@ def resolve(
 class _Clock:
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
+        self.worked: dict[str, float] = {}
         self._last = time.perf_counter()
+        self._last_worked = time.process_time()
 
     def lap(self, name: str) -> None:
-        now = time.perf_counter()
+        now, worked = time.perf_counter(), time.process_time()
         self.laps[name] = round(now - self._last, 3)
-        self._last = now
+        self.worked[name] = round(worked - self._last_worked, 3)
+        self._last, self._last_worked = now, worked
+
+
+def _engine(connection: Connection) -> str:
+    """DuckDB's version: the numbers that stand for blocking keys are its own."""
+    row = connection.execute("select version()").fetchone()
+    return str(row[0]) if row else ""
 
 
 def _state(fingerprint: str, model: Model | None) -> str:
@@ -165,6 +205,11 @@ def _is_current(connection: Connection, fingerprint: str, model: str) -> bool:
     """Whether the cache was made under this configuration and model."""
     row = connection.execute("select fingerprint from identity.state").fetchone()
     return row is not None and row[0] == f"{fingerprint}/{model}" and _has_table(connection, "identity", "records")
+
+
+def _last_offset(connection: Connection) -> float:
+    row = connection.execute("select threshold_offset from identity.state").fetchone()
+    return float(row[0]) if row and row[0] is not None else 0.0
 
 
 def _has_table(connection: Connection, schema: str, name: str) -> bool:
@@ -190,7 +235,7 @@ def _settle(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> 
 
 
 def _cluster(
-    connection: Connection, matching: Matching, model: Model | None, settled: decisions.Settled, *, is_rebuild: bool
+    connection: Connection, matching: Matching, model: Model | None, settled: decisions.Settled, *, is_everything: bool
 ) -> None:
     """Cluster the components that changed; `identity_affected` holds their records, in canonical order."""
     rids = connection.execute("select rid from identity.records order by rid").fetchnumpy()["rid"].astype(np.int64)
@@ -204,7 +249,7 @@ def _cluster(
     must = tuple(np.searchsorted(rids, side) for side in decided["must"])
     cannot = tuple(np.searchsorted(rids, side) for side in decided["cannot"])
     component = linkage.components(len(rids), np.concatenate([left, must[0]]), np.concatenate([right, must[1]]))
-    if is_rebuild:
+    if is_everything:
         chosen = np.ones(len(rids), bool)
     else:
         seeds = connection.execute(
@@ -429,12 +474,13 @@ def _frame(**columns: np.ndarray) -> pa.Table:
 
 
 def _drop_scratch(connection: Connection) -> None:
-    """Temporary tables would outlive the step on a shared connection."""
-    found = connection.execute(
-        "select table_name from duckdb_tables() where temporary and table_name like 'identity\\_%' escape '\\'"
-    ).fetchall()
-    for (name,) in found:
-        connection.execute(f"drop table if exists temp.main.{quote(name)}")
+    """Temporary tables and views would outlive the step on a shared connection."""
+    for kind in ("view", "table"):
+        found = connection.execute(
+            f"select {kind}_name from duckdb_{kind}s() where temporary and {kind}_name like 'identity\\_%' escape '\\'"
+        ).fetchall()
+        for (name,) in found:
+            connection.execute(f"drop {kind} if exists temp.main.{quote(name)}")
 
 
 __all__ = ["IdentityReport", "fields", "guard_name", "resolve"]

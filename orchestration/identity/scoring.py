@@ -69,10 +69,10 @@ def _weight_expression(name: str, model: Model) -> str:
     return f"case g_{name} {' '.join(cases)} else {comparison.otherwise} end"
 
 
-def scored_query(matching: Matching, model: Model | None, pairs: str) -> str:
+def scored_query(matching: Matching, model: Model | None, pairs: str, records: str = "identity.records") -> str:
     """A select of left_rid, right_rid, rules (a bit per rule), weight, evidence, veto, field_weights.
 
-    `pairs`: a table or query with left_rid and right_rid. A pair that a rule joins weighs at least what the rule says,
+    `pairs`: a table or query with left_rid and right_rid; `records`: a table that holds their records. A pair that a rule joins weighs at least what the rule says,
     one that a veto concerns at most what the veto says; without a model, pairs that no rule joins weigh nothing (null).
     `evidence`: the weight without that of two random records.
     """
@@ -118,9 +118,10 @@ def scored_query(matching: Matching, model: Model | None, pairs: str) -> str:
     cap = f"case vetoed {caps} else {1 << 30} end" if caps else f"{1 << 30}"
     return (
         f"with pair as (select p.left_rid, p.right_rid{both} from {pairs} as p "
-        f"join identity.records as l on l.rid = p.left_rid join identity.records as r on r.rid = p.right_rid{joins}), "
+        f"join {records} as l on l.rid = p.left_rid join {records} as r on r.rid = p.right_rid{joins}), "
         f"facts as (select left_rid, right_rid{answers} from pair), "
-        f"judged as (select left_rid, right_rid, {bits or '0'} as rules, "
+        # Materialised: else a filter on the weight is pushed below, and every comparison is made twice.
+        f"judged as materialized (select left_rid, right_rid, {bits or '0'} as rules, "
         f"{f'case {vetoes} else -1 end' if vetoes else '-1'} as vetoed{weights} from facts), "
         f"summed as (select *, {evidence} as told, greatest({', '.join([*floors, 'null', 'null'])}) as floor, "
         f"{cap} as cap from judged) "
@@ -140,7 +141,7 @@ def score(connection: Connection, matching: Matching, model: Model | None, *, is
     """
     load_frequencies(connection, model)
     connection.execute(
-        "create or replace temp table identity_usable as select block, value, rid from identity.block_keys "
+        "create or replace temp view identity_usable as select block, value, rid from identity.block_keys "
         "anti join identity.capped_blocks using (block, value)"
     )
     if is_rebuild:
@@ -167,15 +168,26 @@ def score(connection: Connection, matching: Matching, model: Model | None, *, is
         )
     connection.execute(f"create or replace temp table identity_pairs as {query}")
     edge = round(matching.bands.edge * SCALE)
+    records = "identity.records" if is_rebuild else _sides(connection, matching, "identity_pairs")
     connection.execute(
         "insert into identity.links select left_rid, right_rid, rules, weight, veto, field_weights, false "
-        f"from ({scored_query(matching, model, 'identity_pairs')}) where weight >= {edge}"
+        f"from ({scored_query(matching, model, 'identity_pairs', records)}) where weight >= {edge}"
     )
     candidates = _count(connection, "identity_pairs")
     links = _count(connection, "identity.links")
-    connection.execute("drop table identity_usable")
+    connection.execute("drop view identity_usable")
     connection.execute("drop table identity_pairs")
     return Compared(candidates, links)
+
+
+def _sides(connection: Connection, matching: Matching, pairs: str) -> str:
+    """A table with what comparisons read of the records of few pairs: one reading of all records, not two."""
+    columns = "".join(f", {quote(name)}" for name in needed_columns(matching))
+    connection.execute(
+        f"create or replace temp table identity_sides as select rid{columns} from identity.records "
+        f"semi join (select left_rid as rid from {pairs} union all select right_rid from {pairs}) using (rid)"
+    )
+    return "identity_sides"
 
 
 def complete(connection: Connection, matching: Matching, model: Model, components: str) -> int:
@@ -198,7 +210,7 @@ def complete(connection: Connection, matching: Matching, model: Model, component
         "insert into identity.links select left_rid, right_rid, rules, "
         f"case when weight >= {edge} then weight else greatest(least(evidence, 0), {absent}) end, veto, "
         "field_weights, true "
-        f"from ({scored_query(matching, model, 'identity_missing')})"
+        f"from ({scored_query(matching, model, 'identity_missing', _sides(connection, matching, 'identity_missing'))})"
     )
     found = _count(connection, "identity_missing")
     connection.execute("drop table identity_missing")

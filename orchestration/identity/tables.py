@@ -64,15 +64,18 @@ _DDL = {
     "metrics": "name varchar, value double",
     "suspicious_clusters": "customer_id varchar, reason varchar, record_count integer",
     "shared_values": "kind varchar, value varchar, distinct_names integer, record_count integer",
+    "set_aside_decisions": """
+        left_source varchar, left_record_id varchar, right_source varchar, right_record_id varchar,
+        decision varchar, decided_by varchar, decided_at timestamp, reason varchar""",
     # What follows is the cache that increments start from; nobody else reads it.
-    "state": "fingerprint varchar",
+    "state": "fingerprint varchar, threshold_offset double",
     "nicknames": "name varchar, root varchar",
     "value_holders": """
         kind varchar, value varchar, source varchar, record_id varchar, name_key varchar, given varchar,
         family varchar""",
     "household_values": "kind varchar, value varchar",
-    "block_keys": "block utinyint, value varchar, rid bigint",
-    "capped_blocks": "block utinyint, value varchar, record_count integer",
+    "block_keys": "block utinyint, value ubigint, rid bigint",
+    "capped_blocks": "block utinyint, value ubigint, record_count integer",
     "links": """
         left_rid bigint, right_rid bigint, rules ubigint, weight integer, veto varchar, field_weights varchar,
         is_completed boolean""",

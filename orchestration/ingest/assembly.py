@@ -8,9 +8,11 @@ values (staging), judging them (gates).
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +22,7 @@ from orchestration.contracts.entities import CUSTOMER, ENTITIES, LANDING_COLUMNS
 from orchestration.contracts.source import Source
 from orchestration.errors import SourceError
 from orchestration.ingest import manifest
+from orchestration.ingest.erase import ERASED_ROWS
 from orchestration.ingest.landing import landing_file, quarantine_file, write_empty_files
 from orchestration.ingest.manifest import FileRecord
 from orchestration.settings import Workspace
@@ -62,14 +65,20 @@ def assemble(
         _write_batches(connection, counting)
         before = _remember_customers(connection)
         _remember_quarantined_keys(connection, workspace, counting)
+        inputs = {entity.name: _inputs(workspace, entity, counting) for entity in ENTITIES.values()}
+        changed = _changed_entities(connection, inputs)
         rows = {}
         for entity in ENTITIES.values():
-            rows[entity.plural] = _write_entity(connection, workspace, entity, counting)
+            if entity.name in changed:
+                rows[entity.plural] = _write_entity(connection, workspace, entity, counting)
+            else:
+                rows[entity.plural] = int(_one(connection, f"select count(*) from {entity.table}"))
         touched = _write_touched(connection, has_before=before)
         _write_files(connection, known, counting)
         _write_quarantine(connection, workspace, known)
         _write_landing_counts(connection, workspace, counting)
-        _write_profile(connection)
+        _write_profile(connection, changed)
+        _write_inputs(connection, inputs)
         late, missing = _write_freshness(connection, known, sources, as_of_on)
         connection.execute("commit")
     except BaseException:
@@ -140,6 +149,52 @@ def _write_entity(connection: Connection, workspace: Workspace, entity: Entity, 
     return int(row[0]) if row else 0
 
 
+def _one(connection: Connection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def _inputs(workspace: Workspace, entity: Entity, counting: list[FileRecord]) -> str:
+    """A digest of all that a landing table is made from: which deliveries count, in which order, in which files.
+
+    Deliveries without a row of the entity are in it where their source delivers it at all: a full one deletes.
+    """
+    sources = {r.source for r in counting if entity.name in (r.entity_rows or {})}
+    parts = []
+    places: dict[str, int] = {}
+    for record in counting:
+        places[record.source] = places.get(record.source, 0) + 1
+        if record.source not in sources:
+            continue
+        told: list[object] = [
+            record.source, record.batch_id, places[record.source], record.delivery, record.part, str(record.business_on),
+            str(record.available_on), (record.entity_rows or {}).get(entity.name), record.rows_quarantined,
+        ]  # fmt: skip
+        for path in (
+            landing_file(workspace, entity, record),
+            quarantine_file(workspace, record.source, record.batch_id),
+        ):
+            if path.exists():  # an erasure rewrites it
+                stat = path.stat()
+                told += [path.name, stat.st_size, stat.st_mtime_ns]
+        parts.append(told)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _changed_entities(connection: Connection, inputs: Mapping[str, str]) -> set[str]:
+    """The entities whose landing table the build does not hold yet, or made from other inputs."""
+    try:
+        before = dict(connection.execute("select entity, inputs from control.entity_inputs").fetchall())
+    except duckdb.CatalogException:
+        return set(inputs)
+    return {name for name, told in inputs.items() if before.get(name) != told}
+
+
+def _write_inputs(connection: Connection, inputs: Mapping[str, str]) -> None:
+    connection.execute("create or replace table control.entity_inputs (entity varchar, inputs varchar)")
+    connection.executemany("insert into control.entity_inputs values (?, ?)", [list(one) for one in inputs.items()])
+
+
 def _remember_quarantined_keys(connection: Connection, workspace: Workspace, counting: list[FileRecord]) -> None:
     """Records whose row in a full delivery could not be read: they came, so they are not deleted."""
     places = {quarantine_file(workspace, r.source, r.batch_id) for r in counting if r.rows_quarantined}
@@ -164,6 +219,7 @@ def _columns(entity: Entity, alias: str) -> str:
 
 
 def _last_facts(entity: Entity, files_sql: str) -> str:
+    key = "delivered.source, delivered.row_key" + (", delivered.row_hash" if entity.is_ledger else "")
     return f"""
         with delivered as (
             select facts.*, batches.batch_order
@@ -173,7 +229,7 @@ def _last_facts(entity: Entity, files_sql: str) -> str:
         select {_columns(entity, "delivered")}
         from delivered
         qualify row_number() over (
-            partition by delivered.source, delivered.row_key
+            partition by {key}
             order by batch_order desc, delivered.line_number desc, delivered.row_hash desc
         ) = 1
     """
@@ -359,7 +415,14 @@ def _write_landing_counts(connection: Connection, workspace: Workspace, counting
     found = "select '' as path, cast(0 as bigint) as rows_found where false"
     if paths:
         listing = ", ".join(map(literal, paths))
-        found = f"select file_name as path, num_rows as rows_found from parquet_file_metadata([{listing}])"
+        # What an erasure took out was found once: the file itself tells how many rows that is.
+        found = (
+            "select told.file_name as path, told.num_rows + coalesce(erased.rows, 0) as rows_found "
+            f"from parquet_file_metadata([{listing}]) as told left join ("
+            "select file_name, cast(decode(value) as bigint) as rows "
+            f"from parquet_kv_metadata([{listing}]) where decode(key) = {literal(ERASED_ROWS)}"
+            ") as erased on told.file_name = erased.file_name"
+        )
     connection.execute(
         "create or replace table audit.landing_counts as "
         "select declared.source, declared.batch_id, declared.entity, declared.rows_declared, "
@@ -370,13 +433,16 @@ def _write_landing_counts(connection: Connection, workspace: Workspace, counting
     connection.unregister("declared_counts")
 
 
-def _write_profile(connection: Connection) -> None:
+def _write_profile(connection: Connection, changed: Collection[str]) -> None:
     """`audit.source_profile`: per source, entity and column: rows, share filled, distinct values (approximate)."""
     connection.execute(
-        "create or replace table audit.source_profile "
+        "create table if not exists audit.source_profile "
         "(source varchar, entity varchar, column_name varchar, rows bigint, filled_rate double, distinct_count bigint)"
     )
     for entity in ENTITIES.values():
+        if entity.name not in changed:
+            continue
+        connection.execute("delete from audit.source_profile where entity = ?", [entity.name])
         names = [column.name for column in entity.columns]
         measures = ", ".join(f"count({quote(name)}), approx_count_distinct({quote(name)})" for name in names)
         living = " where is_current and not is_deleted" if entity.is_state else ""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestration.contracts.entities import LANDING_COLUMNS, SQL_TYPES, Column, Entity
 from orchestration.contracts.source import (
+    TOKEN_PARTS,
     ColumnRule,
     Condition,
     Delivery,
@@ -219,6 +220,11 @@ def _from_unix(text: str, date_format: str) -> str:
     )
 
 
+def _utc(moment: str) -> str:
+    """A timestamptz as UTC timestamp: its own microseconds, where `timezone('UTC', ...)` asks the calendar again."""
+    return f"make_timestamp(epoch_us({moment}))"
+
+
 def _iso_timestamp(text: str, zone: str) -> str:
     # Casting "...+02:00" to timestamp would drop the offset without a word: parse it apart.
     has_zone = (
@@ -227,8 +233,8 @@ def _iso_timestamp(text: str, zone: str) -> str:
     )
     return (
         f"case when not {text}[1] between '0' and '9' then null "
-        f"when {has_zone} then timezone('UTC', try_cast({text} as timestamptz)) "
-        f"else timezone('UTC', timezone({literal(zone)}, try_cast({text} as timestamp))) end"
+        f"when {has_zone} then {_utc(f'try_cast({text} as timestamptz)')} "
+        f"else {_utc(f'timezone({literal(zone)}, try_cast({text} as timestamp))')} end"
     )
 
 
@@ -243,10 +249,18 @@ def read_timestamp(text: str, formats: tuple[str, ...] | None, zone: str, *, is_
         elif "%z" in date_format:
             tried.append(f"timezone('UTC', try_strptime({text}, {literal(date_format)}))")
         else:
-            tried.append(f"timezone('UTC', timezone({literal(zone)}, {_parsed(text, date_format)}))")
+            tried.append(_utc(f"timezone({literal(zone)}, {_parsed(text, date_format)})"))
     if is_typed and formats and "iso" not in formats:
         tried.append(_iso_timestamp(text, zone))
     return tried[0] if len(tried) == 1 else f"coalesce({', '.join(tried)})"
+
+
+def token_part(text: str, part: str, on: dt.date) -> str:
+    """A part of an unsubscribe token; null where it is forged, altered, or expired before `on`.
+
+    `unsubscribe_part` is a function that ingest gives to its connection (see `protection`).
+    """
+    return f"unsubscribe_part({text}, {literal(part)}, date '{on}')"
 
 
 def _texts_of(text: str, *, is_nested: bool) -> str:
@@ -304,7 +318,9 @@ def _plan(
             checks.append((unknown, Check(shown, "values", f"not one of the {len(rule.values)} known values")))
     value, reason = _read(read_from, column, rule, layout, rows, zone, business_on)
     if reason and is_strict:
-        checks.append((f"({read_from}) is not null and ({value}) is null", Check(shown, reading(rule, column), reason)))
+        # A good token may lack this part (an address has no phone): the part that every token has decides.
+        proof = token_part(read_from, "channel", business_on) if rule.read == "unsubscribe_token" else value
+        checks.append((f"({read_from}) is not null and ({proof}) is null", Check(shown, reading(rule, column), reason)))
     if rule.default is not None:
         value = f"coalesce({value}, {_constant(rule.default, column, zone)})"
     if rule.required:
@@ -327,6 +343,9 @@ def _read(
 ) -> tuple[str, str]:
     """(the value as SQL, the reason when it cannot be read; empty: it always can)."""
     read = reading(rule, column)
+    if read == "unsubscribe_token":
+        reason = "not a valid unsubscribe token: forged, altered or expired"
+        return token_part(text, TOKEN_PARTS[column.name], business_on), reason
     decimal = rule.decimal or layout.decimal
     if read == "number":
         thousands = rule.thousands or layout.thousands
@@ -348,7 +367,7 @@ def _read(
             value = read_date(text, rule.format, is_typed=rows.is_typed, not_after=limit)
         elif read == "date":
             day = f"cast({read_date(text, rule.format, is_typed=rows.is_typed)} as timestamp)"
-            value = f"timezone('UTC', timezone({literal(zone)}, {day}))"
+            value = _utc(f"timezone({literal(zone)}, {day})")
         else:
             value = read_timestamp(text, rule.format, zone, is_typed=rows.is_typed)
         return value, f"not a {read} as {wanted}"
@@ -572,10 +591,17 @@ class JsonPaths:
     """
 
     has_elements: bool
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     row: list[str] = field(default_factory=list)
     element: list[str] = field(default_factory=list)
 
     def find(self, name: str) -> str:
+        others = self.aliases.get(name, ())
+        if others:
+            return f"coalesce({', '.join(self._find(tried) for tried in (name, *others))})"
+        return self._find(name)
+
+    def _find(self, name: str) -> str:
         if not self.has_elements:
             return self._of("row", name.removeprefix("$."))
         if name == "@":

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
+import duckdb.func
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,10 +32,12 @@ from orchestration.contracts.entities import ENTITIES, LANDING_COLUMNS, SQL_TYPE
 from orchestration.contracts.source import NameMatch, Source
 from orchestration.ingest import inbox, manifest, readers, textfile, unpack
 from orchestration.ingest.conversions import Check, EntityQuery, entity_query, filter_sql, landing_select
+from orchestration.ingest.fetching import FetchReport, fetch
 from orchestration.ingest.manifest import FileRecord
 from orchestration.ingest.problems import FileProblem, refused
 from orchestration.ingest.readers import RawFile
 from orchestration.ingest.textfile import TextStats
+from orchestration.protection import unsubscribe_reader
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal, quote
 
@@ -44,7 +47,8 @@ Progress = Callable[[str], None]
 SHOWN_OF_REFUSED = 10_000
 MEMORY_LIMIT = "1500MB"
 #: Columns with many values are not worth a dictionary: looking for one is half the cost of writing.
-_PARQUET = "format parquet, compression zstd, dictionary_size_limit 10000"
+#: The lowest level: a tenth more bytes for a tenth less time.
+_PARQUET = "format parquet, compression zstd, compression_level 1, dictionary_size_limit 10000"
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("source", pa.string()), ("batch_id", pa.string()), ("file_name", pa.string()),
@@ -151,8 +155,9 @@ def ingest(
     run_id: str,
     progress: Progress | None = None,
     settle_seconds: float = 2.0,
+    is_fetching: bool = True,
 ) -> IngestReport:
-    """Take every whole file of the inbox that a source claims.
+    """Fetch what connected sources have, and take every whole file of the inbox that a source claims.
 
     `received_on`: the day of reception that new deliveries get. A backfill (`is_forward=False`) leaves
     the inbox alone: what arrived today was not there then. Call under the run lock.
@@ -161,8 +166,14 @@ def ingest(
     write_empty_files(workspace)
     if not is_forward:
         return IngestReport(received_on, is_forward)
+    fetched = FetchReport()
+    if is_fetching:
+        fetched = fetch(
+            workspace, sources, received_on=received_on, settle_seconds=settle_seconds, progress=progress
+        )  # fmt: skip
     found = inbox.look(workspace.inbox, settle_seconds)
     with open_night(workspace, company, received_on=received_on, run_id=run_id, progress=progress) as night:
+        night.errors += fetched.errors
         for path in found.links:
             night.errors.append(f"{_shown(workspace, path)}: a symbolic link is never followed; put the file itself")
         take_all(night, found.whole, sources)
@@ -181,6 +192,10 @@ def open_night(
         try:
             connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
             connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+            connection.create_function(
+                "unsubscribe_part", unsubscribe_reader(workspace), ["VARCHAR", "VARCHAR", "DATE"], "VARCHAR",
+                null_handling=duckdb.func.SPECIAL,
+            )  # fmt: skip
             night = Night(
                 workspace, connection, scratch, company, received_on,
                 dt.datetime.now(dt.UTC).replace(tzinfo=None), manifest.read(connection, workspace),

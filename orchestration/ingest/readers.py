@@ -7,10 +7,11 @@ is a `Reject`; a file that is none of the format raises `FileProblem`.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,13 @@ class RawFile:
     raw_sql: str | None = None
     is_nested: bool = False
     is_typed: bool = False
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _expressions: dict[str, str] = field(default_factory=dict)
 
     def row_source(self, delivery: Any = None) -> RowSource:
         """How conversions find the columns, for one entity."""
         if self.is_nested:
-            paths = JsonPaths(has_elements=delivery is not None and delivery.each is not None)
+            paths = JsonPaths(has_elements=delivery is not None and delivery.each is not None, aliases=self.aliases)
             return RowSource(
                 _RAW, self.line_number, paths.find, is_nested=True, is_typed=True, paths=paths,
                 blanks=self.blanks,
@@ -131,6 +133,7 @@ def read_raw(connection: Connection, path: Path, stats: TextStats, source: Sourc
         raise unreadable(
             f"it cannot be read as {source.file.format} ({first}); check format, delimiter and quote"
         ) from error
+    raw.aliases = source.aliases
     raw.has_nul = raw.has_nul or (source.file.format in ("csv", "fixed") and stats.nuls > 0)
     return raw
 
@@ -226,7 +229,7 @@ def _check_header(source: Source, names: list[str], repeated: set[str]) -> None:
     twice = sorted(repeated & set(used))
     if twice:
         raise refused(f'column "{twice[0]}" stands twice in the header; rename one at the source', 1)
-    missing = [name for name in used if _match(name, names) is None]
+    missing = [name for name in used if _find(source, name, names) is None]
     if not missing or source.drift.missing_column == "warn":
         return
     if len(missing) == len(used):
@@ -259,12 +262,18 @@ def _match(name: str, names: list[str]) -> str | None:
     return near[0] if len(near) == 1 else None
 
 
+def _find(source: Source, name: str, names: list[str]) -> str | None:
+    """As `_match`, else by the first of the column's aliases that is there."""
+    tried = (name, *source.aliases.get(name, ()))
+    return next((found for other in tried if (found := _match(other, names)) is not None), None)
+
+
 def _place_columns(source: Source, names: list[str]) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
     """({contract name: column of the raw table}, new columns that are kept, warnings)."""
     warnings = []
     expressions = {}
     for name in _used(source):
-        found = _match(name, names)
+        found = _find(source, name, names)
         if found is None:
             warnings.append(f'column "{name}" is missing from the file; it is left empty')
         else:
@@ -522,6 +531,7 @@ def _check_paths(connection: Connection, raw: RawFile, source: Source) -> None:
     raw.columns = tuple(names)
     paths = {name.removeprefix("$.") for name in _used(source)} | set(source.ignored)
     paths |= {delivery.each for _, delivery in source.entities() if delivery.each}
+    paths |= {other for others in source.aliases.values() for other in others}
     known = {_first_step(path) for path in paths if not path.startswith("@")}
     if any(delivery.each for _, delivery in source.entities()):
         known |= {path for path in paths if "." not in path}
@@ -539,9 +549,12 @@ def _check_paths(connection: Connection, raw: RawFile, source: Source) -> None:
             continue
         needed = [*(delivery.key or ()), *(n for r in delivery.columns.values() if r.required for n in r.columns or ())]
         for name in needed:
+            given = " or ".join(
+                f"json_extract(line, {literal(json_path(other))}) is not null"
+                for other in (name, *source.aliases.get(name, ()))
+            )
             row = connection.execute(
-                f"select count(*) from (select line from {_RAW} limit 20000) "
-                f"where json_extract(line, {literal(json_path(name))}) is not null"
+                f"select count(*) from (select line from {_RAW} limit 20000) where {given}"
             ).fetchone()
             if row and row[0] == 0:
                 near = did_you_mean(name, new)
@@ -557,14 +570,14 @@ def _first_step(path: str) -> str:
 
 
 def _read_xlsx(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
-    rows = _sheet_rows(path, stats, source)
+    _, rows, _ = sheet_of(path, source.file.sheet)
     position, header = next(
         ((index, row) for index, row in enumerate(rows) if index >= source.file.skip_lines and _has_value(row)),
         (0, None),
     )
     if header is None:
         raise unreadable("the sheet is empty; ask for it again")
-    titles = [" ".join(_cell_text(cell).split()) if cell != "" else "" for cell in header]
+    titles = [" ".join(cell_text(cell).split()) if cell != "" else "" for cell in header]
     while titles and not titles[-1]:
         titles.pop()
     names, repeated = _tell_apart(tuple(titles))
@@ -579,13 +592,13 @@ def _read_xlsx(connection: Connection, path: Path, stats: TextStats, source: Sou
         if not _has_value(row):
             continue
         if any(cell not in ("", None) for cell in row[width:]):
-            text = json.dumps([_cell_text(cell) for cell in row], ensure_ascii=False)[:LONGEST_RAW]
+            text = json.dumps([cell_text(cell) for cell in row], ensure_ascii=False)[:LONGEST_RAW]
             rejects.append(Reject(index + 1, "columns", f"more cells than the {width} of the header", text))
             continue
         lines.append(index + 1)
         for column in range(width):
             cell = row[column] if column < len(row) else ""
-            cells[column].append(None if cell in ("", None) else _cell_text(cell))
+            cells[column].append(None if cell in ("", None) else cell_text(cell))
     table = pa.table(
         {
             **{f"c{index}": pa.array(values, pa.string()) for index, values in enumerate(cells)},
@@ -601,35 +614,40 @@ def _read_xlsx(connection: Connection, path: Path, stats: TextStats, source: Sou
     )  # fmt: skip
 
 
-def _sheet_rows(path: Path, stats: TextStats, source: Source) -> list[list[Any]]:
-    if stats.size == 0:
+def sheet_of(opened: Path | bytes, wanted: str | None = None) -> tuple[str, list[list[Any]], list[str]]:
+    """(name, rows, names of the other sheets) of one sheet of a workbook, the first where none is wanted."""
+    size = opened.stat().st_size if isinstance(opened, Path) else len(opened)
+    if size == 0:
         raise unreadable("the file is empty; ask for it again")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(opened if isinstance(opened, Path) else io.BytesIO(opened)) as archive:
             total = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         raise unreadable("this is no xlsx workbook, or a truncated one; ask for it again, saved as .xlsx") from None
-    if total > LARGEST_WORKBOOK or (total > 64 * 2**20 and total > 200 * stats.size):
-        raise refused(
-            f"the workbook unpacks to {total // 2**20} MB from {stats.size // 1024} kB; ask for csv or Parquet"
-        )
+    if total > LARGEST_WORKBOOK or (total > 64 * 2**20 and total > 200 * size):
+        raise refused(f"the workbook unpacks to {total // 2**20} MB from {size // 1024} kB; ask for csv or Parquet")
     try:
-        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
-        wanted = source.file.sheet or (workbook.sheet_names[0] if workbook.sheet_names else "")
-        if wanted not in workbook.sheet_names:
-            raise refused(f'the workbook has no sheet "{wanted}"{did_you_mean(wanted, workbook.sheet_names)}')
-        rows: list[list[Any]] = workbook.get_sheet_by_name(wanted).to_python(skip_empty_area=False)
+        if isinstance(opened, Path):
+            workbook = python_calamine.CalamineWorkbook.from_path(str(opened))
+        else:
+            workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(opened))
+        names = workbook.sheet_names
+        chosen = wanted or (names[0] if names else "")
+        if chosen not in names:
+            raise refused(f'the workbook has no sheet "{chosen}"{did_you_mean(chosen, names)}')
+        rows: list[list[Any]] = workbook.get_sheet_by_name(chosen).to_python(skip_empty_area=False)
     except (python_calamine.CalamineError, python_calamine.PasswordError) as error:
         kind = "protected by a password" if isinstance(error, python_calamine.PasswordError) else "damaged"
         raise unreadable(f"the workbook is {kind}; ask for it again, saved as a plain .xlsx") from None
-    return rows
+    return chosen, rows, [name for name in names if name != chosen]
 
 
 def _has_value(row: list[Any]) -> bool:
     return any(cell not in ("", None) for cell in row)
 
 
-def _cell_text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
+    """What a cell holds, as text: whole numbers without a point, dates as ISO."""
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):

@@ -60,7 +60,7 @@ def replay(
     corrected = _correct_files(workspace, chosen)
     first = ingest(
         workspace, sources, company,
-        received_on=received_on, is_forward=True, run_id=run_id, progress=progress, settle_seconds=0,
+        received_on=received_on, is_forward=True, run_id=run_id, progress=progress, settle_seconds=0, is_fetching=False,
     )  # fmt: skip
     with open_night(workspace, company, received_on=received_on, run_id=run_id, progress=progress) as night:
         for record in manifest.effective(night.known):

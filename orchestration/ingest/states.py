@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from orchestration import warehouse
 from orchestration.contracts.source import Source
 from orchestration.ingest import manifest
+from orchestration.ingest.fetching import recall
 from orchestration.ingest.manifest import FileRecord
 from orchestration.settings import Workspace
 
@@ -31,10 +32,11 @@ class SourceState:
 
 def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_on: dt.date) -> list[SourceState]:
     """The state of every declared source on a day, by name."""
-    landed = [record for record in _manifest(workspace) if record.status == "landed"]
+    known = _manifest(workspace)
     states = []
     for name, source in sorted(sources.items()):
-        files = [record for record in landed if record.source == name]
+        heard = [record for record in known if record.source == name]
+        files = [record for record in heard if record.status == "landed"]
         last = max((record.business_on for record in files), default=None)
         states.append(
             SourceState(
@@ -44,7 +46,9 @@ def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_
                 rows_quarantined=sum(record.rows_quarantined for record in files),
                 last_business_on=last,
                 last_received_on=max((record.received_on for record in files), default=None),
-                state=_state(source, last, as_of_on),
+                state=_state(source, last, as_of_on)
+                + _standing_in(heard, last, as_of_on)
+                + _fetching(workspace, source),
             )
         )
     return states
@@ -65,6 +69,23 @@ def _state(source: Source, last: dt.date | None, as_of_on: dt.date) -> str:
     if source.cadence_days is None:
         return f"{age} days old" if age > 1 else "fresh"
     return f"late: {age} days old, expected every {source.cadence_days}" if age > source.cadence_days else "fresh"
+
+
+def _standing_in(heard: list[FileRecord], last: dt.date | None, as_of_on: dt.date) -> str:
+    """What is used instead, where the last file of a source was refused."""
+    told = [record for record in heard if record.status != "duplicate"]
+    if not told or told[-1].status not in ("refused", "unreadable"):
+        return ""
+    refused = f"; {told[-1].file_name} was refused on {told[-1].received_on}"
+    return refused + (f": the data of {last} is used, {(as_of_on - last).days} days old" if last else "")
+
+
+def _fetching(workspace: Workspace, source: Source) -> str:
+    """Why the last fetch failed, when it did."""
+    if source.connect is None:
+        return ""
+    memory = recall(workspace, source.source)
+    return f"; not fetched on {memory.failed_on}: {memory.failure}" if memory.failure else ""
 
 
 def _manifest(workspace: Workspace) -> list[FileRecord]:

@@ -7,9 +7,12 @@ name that an archive chose.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -26,6 +29,14 @@ FREE_SIZE = 64 * 1024 * 1024
 #: ... and never to more than this.
 LARGEST_UNPACKED = 64 * 1024**3
 MOST_MEMBERS = 1000
+#: What reading a damaged archive raises.
+DAMAGED = (
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
+    ValueError, struct.error,
+)  # fmt: skip
+
+
+_DAMAGED = "the archive is damaged or truncated; ask for it again"
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ def members(path: Path) -> list[Member]:
         return [Member(path.name[:-3], lambda: gzip.open(path, "rb"))]
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError):
+    except (*DAMAGED, OSError):
         raise unreadable("this is no zip archive, or a truncated one; ask for it again") from None
     with archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -96,6 +107,10 @@ def unpack(member: Member, packed: int, target: Path) -> tuple[str, TextStats]:
                 stats.feed(block)
                 _check_size(stats.size, packed)  # what an archive says of its size may be a lie
                 out.write(block)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-        raise unreadable("the archive is damaged or truncated; ask for it again") from None
+    except DAMAGED:
+        raise unreadable(_DAMAGED) from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a place before the start of the file: its directory is wrong
+            raise unreadable(_DAMAGED) from None
+        raise
     return digest.hexdigest(), stats

@@ -16,6 +16,7 @@ How it holds together, and what a crash leaves at each moment:
 A backfill stops after 2. It never commits, moves the pointer or marks the build.
 """
 
+from orchestration.publish.erase import drop_builds, erase, expire, held
 from orchestration.publish.planning import RunPlan, code_fingerprint, input_fingerprint, is_forward, plan_run
 from orchestration.publish.publications import (
     Publication,
@@ -28,18 +29,25 @@ from orchestration.publish.publications import (
 )
 from orchestration.publish.reading import identity_as_published
 from orchestration.publish.runs import Outcome, Run, Status, close_lost_runs, last_runs, record_run, status, write_runs
+from orchestration.publish.views import RoleDatabase, drop_views, role_key, write_views
 from orchestration.publish.write import publish
 
 __all__ = [
     "Outcome",
     "Publication",
     "Recovery",
+    "RoleDatabase",
     "Run",
     "RunPlan",
     "Status",
     "close_lost_runs",
     "code_fingerprint",
     "current",
+    "drop_builds",
+    "drop_views",
+    "erase",
+    "expire",
+    "held",
     "identity_as_published",
     "input_fingerprint",
     "is_forward",
@@ -50,7 +58,9 @@ __all__ = [
     "publish",
     "record_run",
     "recover",
+    "role_key",
     "rollback",
     "status",
     "write_runs",
+    "write_views",
 ]

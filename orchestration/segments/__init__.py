@@ -8,6 +8,7 @@ itself (`orchestration.contracts.segment`), audience files (`orchestration.activ
                          is_forward=True, only=None)
 """
 
+from orchestration.segments.erase import erase
 from orchestration.segments.materialise import (
     SEGMENT_CHANGES,
     SEGMENT_SIZES,
@@ -37,6 +38,7 @@ __all__ = [
     "catalogue_of",
     "company_time_zone",
     "diff",
+    "erase",
     "explain",
     "fire",
     "materialise",

@@ -478,14 +478,21 @@ class _Compiler:
             elif known.guard is not None:
                 guard = None if part.guard is None else f"{known.guard} or {part.guard}"
                 merged[part.name] = _Part(part.name, part.json, guard)
+        # One call of concat: a chain of || writes the text anew for each of its parts.
+        always = [part for part in merged.values() if part.guard is None]
+        sometimes = [
+            f"case when {part.guard} then concat({self.dialect.text(_json_key(part.name))}, {part.json}) else '' end"
+            for part in merged.values()
+            if part.guard is not None
+        ]
+        if not always:
+            # Every piece starts with a comma; the first comma goes.
+            return f"concat('{{', substr(concat({', '.join(sometimes)}), 2), '}}')" if sometimes else "'{}'"
         pieces = []
-        for part in sorted(merged.values(), key=lambda one: one.guard is not None):
-            shown = f"{self.dialect.text(_json_key(part.name))} || {part.json}"
-            pieces.append(shown if part.guard is None else f"case when {part.guard} then {shown} else '' end")
-        if not pieces:
-            return "'{}'"
-        # Every piece starts with a comma; the first comma goes.
-        return f"'{{' || substr({' || '.join(pieces)}, 2) || '}}'"
+        for index, part in enumerate(always):
+            key = _json_key(part.name)
+            pieces += [self.dialect.text(key if index else "{" + key[1:]), part.json]
+        return f"concat({', '.join((*pieces, *sometimes))}, '}}')"
 
     def reason_parts(self, condition: Condition, guard: str | None) -> list[_Part]:
         if condition.all is not None:

@@ -171,6 +171,7 @@ def materialise(
     _write_members(connection, compiled, chosen, as_of_on)
     clock.lap("members")
     _write_changes(connection, chosen, hashes, previous, as_of_on)
+    _write_movements(connection)
     _write_history(connection, chosen, as_of_on, is_whole=only is None)
     clock.lap("history")
     sizes, customers = _write_sizes(connection, workspace, definitions, chosen, hashes, previous, as_of_on, version)
@@ -258,6 +259,7 @@ _TABLES = {
     "reachable_phone_count bigint, reachable_post_count bigint, entered_count bigint, left_count bigint, "
     "status varchar",
     "overlap": "left_segment varchar, right_segment varchar, both_count bigint, jaccard double",
+    "movements": "from_segment varchar, to_segment varchar, customer_count bigint",
 }
 
 
@@ -486,6 +488,25 @@ def _write_changes(
         from gone
         left join causes on causes.segment = gone.segment
         left join marts.customer_360 as customers on customers.customer_id = gone.customer_id
+        """
+    )
+
+
+def _write_movements(connection: Connection) -> None:
+    """segments.movements: who left one segment and entered another in this run, by what they did.
+
+    Whole each time: a run over some segments has its share in the moves of the others.
+    """
+    connection.execute(
+        """
+        create or replace table segments.movements as
+        select gone.segment as from_segment, come.segment as to_segment,
+            count(distinct gone.customer_id) as customer_count
+        from segments.changes as gone
+        inner join segments.changes as come on come.customer_id = gone.customer_id
+        where gone.change = 'left' and gone.cause = 'data' and come.change = 'entered' and come.cause = 'data'
+        group by gone.segment, come.segment
+        order by gone.segment, come.segment
         """
     )
 

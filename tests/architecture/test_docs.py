@@ -12,12 +12,23 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from orchestration import ingest, publish, quality
+from orchestration import ingest, privacy, publish, quality
 from orchestration.cli import cli
-from orchestration.contracts import gate, matching, segment, source, survivorship, trigger
+from orchestration.contracts import (
+    activation,
+    company,
+    consents,
+    freshness,
+    gate,
+    matching,
+    segment,
+    source,
+    survivorship,
+    trigger,
+)
 from orchestration.contracts.catalogue import MARTS_CONTRACT
 from orchestration.contracts.entities import ENTITIES
-from orchestration.contracts.loader import parse, validate
+from orchestration.contracts.loader import Declaration, parse, validate
 from orchestration.contracts.published_tables import PAGES, PYTHON_TABLES, published_tables
 from orchestration.contracts.segment import SegmentSet, read_catalogue
 from orchestration.contracts.trigger import TriggerSet
@@ -156,6 +167,7 @@ def test_the_tables_that_python_writes_are_described_as_the_code_makes_them(tmp_
     ingest.assemble(connection, workspace, {}, as_of_on=day)
     quality.write_results(connection, [], as_of_on=day, run_id="r")
     publish.write_runs(connection, workspace, as_of_on=day)
+    privacy.write_requests(connection, workspace, today=day)
     reach = ", ".join(f"false as is_contactable_{channel}" for channel in ("email", "sms", "phone", "post"))
     connection.execute("create schema marts")
     connection.execute(f"create table marts.customer_360 as select 'c' as customer_id, false as is_suppressed, {reach}")
@@ -189,11 +201,16 @@ def keys_of(*models: type[BaseModel]) -> set[str]:
         ("matching.md", keys_of(matching.Matching, matching.FieldSpec, matching.SharedSpec, matching.RuleSpec, matching.VetoSpec,
                                 matching.ComparisonSpec, matching.TrainingSpec, matching.ModelSpec, matching.BandsSpec,
                                 matching.GuardsSpec, matching.DistinctGuard, matching.ReviewSpec)),
-        ("matching.md", keys_of(survivorship.Freshness) | set(survivorship.ATTRIBUTES) | set(survivorship.CONTACT_KINDS)),
+        ("matching.md", keys_of(survivorship.Survivorship, survivorship.AttributeRule, survivorship.Lists) | set(survivorship.ATTRIBUTES)),
+        ("trust.md", keys_of(freshness.Freshness) | set(freshness.CONTACT_KINDS)),
+        ("trust.md", keys_of(consents.Consents)),
+        ("security.md", keys_of(company.Access) | {"access"}),
+        ("activation.md", keys_of(activation.Activation, activation.Audience, activation.Unsubscribe, activation.Deliver,
+                                  activation.Folder, activation.Sftp, activation.S3, activation.Webhook, activation.Postgres)),
         ("operations.md", keys_of(gate.Gate, gate.Check, gate.RowCondition) - {"gate", "column"}),
         ("operations.md", {name for name, expectation in gate.EXPECTATIONS.items() if expectation.is_ours}),
     ],
-    ids=["source", "segment", "trigger", "matching", "survivorship", "gate", "expectations"],
+    ids=["source", "segment", "trigger", "matching", "survivorship", "freshness", "consents", "access", "activation", "gate", "expectations"],
 )  # fmt: skip
 def test_a_guide_names_every_key(page: str, keys: set[str]) -> None:
     text = (GUIDE / page).read_text(encoding="utf-8")
@@ -235,6 +252,10 @@ def test_every_declaration_shown_is_one_that_can_be_read(where: str, text: str, 
         source.load_source(file)
     elif kind == "gate":
         gate.load_gate(file)
+    elif kind == "activation":
+        activation.load_activation(file)
+    elif kind == "access":
+        validate(document, type("Part", (Declaration,), {"__annotations__": {"access": company.Access}}))
     else:
         shown = validate(document, {"segment": segment.Segment, "trigger": trigger.Trigger}[kind])
         if shown.where is not None:

@@ -36,6 +36,16 @@ where:
     - {field: city, equals: LYON}
 """
 
+ACTIVATION = """\
+activation: letters_to_lyon
+label: {en: Letters to Lyon, fr: Lettres à Lyon}
+objective: the invitation to the opening
+audience: {segment: lives_in_lyon}
+format: csv
+channel: post
+columns: [first_name, last_name, address_line, postal_code, city]
+"""
+
 
 @pytest.fixture(scope="module")
 def workspace(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
@@ -43,6 +53,7 @@ def workspace(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Worksp
     shutil.copytree(project / "declarations", root / "declarations")
     (root / "declarations" / "sources" / "stand_visits.yml").write_text(SOURCE, encoding="utf-8")
     (root / "declarations" / "segments" / "lives_in_lyon.yml").write_text(SEGMENT, encoding="utf-8")
+    (root / "declarations" / "activations" / "letters_to_lyon.yml").write_text(ACTIVATION, encoding="utf-8")
     return Workspace(root)
 
 
@@ -57,6 +68,14 @@ def test_one_yaml_makes_a_source_appear(graph) -> None:
 
 def test_one_yaml_makes_a_segment_appear(graph) -> None:
     assert "segment/lives_in_lyon" in {key.to_user_string() for key in graph.materializable_asset_keys}
+
+
+def test_one_yaml_makes_an_activation_appear_after_the_publication_with_a_check(graph) -> None:
+    (key,) = [key for key in graph.materializable_asset_keys if key.path == ["activation", "letters_to_lyon"]]
+    assert {parent.to_user_string() for parent in graph.get(key).parent_keys} == {"published/rcu"}
+    assert ("activation/letters_to_lyon", "arrived") in {
+        (check.asset_key.to_user_string(), check.name) for check in graph.asset_check_keys
+    }
 
 
 def test_every_check_names_an_existing_asset(graph) -> None:

@@ -20,9 +20,9 @@ PROMISED = {
             "customer_id_history", "match_links", "match_review", "consents", "consent_ledger", "households"},
     "marts": {"orders", "order_lines", "products", "events", "customer_rfm", "customer_lifecycle",
               "lifecycle_history", "lifecycle_transitions", "cohort_retention", "customer_scores",
-              "product_affinity", "customer_360"},
-    "segments": {"definitions", "members", "history", "sizes", "overlap"},
-    "audit": {"files", "quarantine", "source_profile", "freshness", "checks", "runs"},
+              "product_affinity", "customer_360", "contact_decay", "freshness_forecast", "reverification"},
+    "segments": {"definitions", "members", "history", "sizes", "overlap", "movements"},
+    "audit": {"files", "quarantine", "source_profile", "freshness", "checks", "runs", "privacy_requests"},
 }  # fmt: skip
 
 

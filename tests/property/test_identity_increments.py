@@ -54,6 +54,7 @@ def _everything(world: World) -> dict[str, Any]:
         "current_ids": "*",
         "customer_id_history": "*",
         "suspicious_clusters": "*",
+        "set_aside_decisions": "*",
     }
     return {
         name: sorted(map(repr, world.connection.execute(f"select {columns} from identity.{name}").fetchall()))
@@ -77,6 +78,8 @@ def test_increments_leave_what_daily_rebuilds_leave(days: list[list[tuple[str, A
             {"veto": "given_name_not_told", "unsure": ["first_name"], "unless_sole": ["email", "phones"], "weight": 0},
         ],
         block_on=[["last_name.prefix4"], ["birth_on", "first_name.initial"]],
+        bands={"follow_answers": 3},
+        review={"audit_pairs": 2},
         guards={
             "max_records": 5,
             "distinct": [{"field": "birth_on", "at_most": 1}, {"field": "sex", "at_most": 1}],

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import io
+import json
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.contracts.company import Company
-from orchestration.contracts.source import Source
+from orchestration.contracts.source import FileLayout, Source
 from orchestration.ingest import IngestReport, assemble, ingest
 from orchestration.settings import Workspace
 
@@ -87,6 +95,99 @@ def test_any_bytes_end_in_rows_that_add_up_or_in_a_clear_refusal(pieces: list[st
         landed = sum(duckdb.read_parquet(str(path)).count("*").fetchall()[0][0] for path in found)
         assert landed == record.rows_landed
         assert not list(made.inbox.iterdir())
+
+
+def _zip(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("shop_2026-11-01.csv"), content)
+    return out.getvalue()
+
+
+def _parquet() -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table({name: ["1", "2", "3"] for name in "INDK"}).rename_columns(["ID", "N", "D", "K"]), out)
+    return out.getvalue()
+
+
+def _xlsx() -> bytes:
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out)
+    for line, row in enumerate([("ID", "N", "D", "K"), ("1", "a", "", ""), ("2", "b", "", "")]):
+        book.worksheets()[0].write_row(line, 0, row) if line else book.add_worksheet().write_row(0, 0, row)
+    book.close()
+    return out.getvalue()
+
+
+_PLAIN = b"ID,N,D,K\n" + b"".join(b"%d,name %d,2020-01-01,\n" % (n, n) for n in range(20))
+_OBJECTS = [{"ID": str(n), "N": "a", "D": "2020-01-01", "K": None} for n in range(9)]
+#: A good file of each format: (ending of its name, keys of `file`, bytes).
+WHOLE: dict[str, tuple[str, dict[str, Any], bytes]] = {
+    "csv": ("csv", {}, _PLAIN),
+    "utf-16": ("csv", {"encoding": "utf-16"}, _PLAIN.decode().encode("utf-16")),
+    "gz": ("csv.gz", {}, gzip.compress(_PLAIN)),
+    "zip": ("zip", {}, _zip(_PLAIN)),
+    "json": ("json", {"format": "json"}, json.dumps(_OBJECTS).encode()),
+    "jsonl": ("jsonl", {"format": "jsonl"}, "".join(json.dumps(row) + "\n" for row in _OBJECTS).encode()),
+    "parquet": ("parquet", {"format": "parquet"}, _parquet()),
+    "xlsx": ("xlsx", {"format": "xlsx"}, _xlsx()),
+    "fixed": (
+        "txt",
+        {"format": "fixed", "fields": {"ID": [1, 3], "N": [4, 6], "D": [10, 10], "K": [20, 4]}},
+        b"".join(b"%03dname  2020-01-01    \n" % n for n in range(9)),
+    ),
+}
+DAMAGE = st.tuples(
+    st.sampled_from(["cut", "flip", "insert", "drop", "repeat"]), st.floats(0, 1), st.binary(min_size=1, max_size=4)
+)
+
+
+def damaged(content: bytes, wounds: list[tuple[str, float, bytes]]) -> bytes:
+    for kind, where, piece in wounds:
+        at = int(where * len(content))
+        if kind == "cut":
+            content = content[:at]
+        elif kind == "flip":
+            content = (
+                content[:at] + bytes(byte ^ 0x5A for byte in content[at : at + len(piece)]) + content[at + len(piece) :]
+            )
+        elif kind == "insert":
+            content = content[:at] + piece + content[at:]
+        elif kind == "drop":
+            content = content[:at] + content[at + len(piece) :]
+        else:
+            content = content[:at] + content[at : at + 200] + content[at:]
+    return content
+
+
+@settings(max_examples=40, deadline=None)
+@given(kind=st.sampled_from(sorted(WHOLE)), wounds=st.lists(DAMAGE, min_size=1, max_size=4))
+def test_a_damaged_file_of_any_format_adds_up_or_is_refused(kind: str, wounds: list[tuple[str, float, bytes]]) -> None:
+    ending, layout, content = WHOLE[kind]
+    plain = source()
+    pattern = f"shop_{{date}}.{'csv' if ending in ('csv.gz', 'zip') else ending}"
+    contract = plain.model_copy(update={"file": FileLayout.model_validate({"pattern": pattern, **layout})})
+    neighbour = plain.model_copy(
+        update={"source": "good", "file": FileLayout.model_validate({"pattern": "good.csv"})}
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        made = Workspace(Path(folder) / "ws")
+        made.prepare()
+        (made.inbox / f"shop_2026-11-01.{ending}").write_bytes(damaged(content, wounds))
+        (made.inbox / "good.csv").write_text("ID,N,D,K\n1,Good,,\n")
+        report = ingest(
+            made, {"shop": contract, "good": neighbour}, COMPANY, received_on=dt.date(2026, 11, 2), is_forward=True,
+            run_id="test", settle_seconds=0,
+        )  # fmt: skip
+        states = {record.source: record for record in report.files}
+        assert states["good"].status == "landed"
+        record = next(record for record in report.files if record.source != "good")
+        assert record.adds_up
+        assert "defect" not in "\n".join((*report.errors, *report.warnings, record.message))
+        assert record.status == "landed" or record.message
+        found = made.landing.glob("customer/source=shop/*/*.parquet")
+        assert sum(pq.read_metadata(path).num_rows for path in found) == record.rows_landed
+        assert [path.name for path in Path(folder).iterdir()] == ["ws"]
 
 
 ROW = st.tuples(

@@ -1,6 +1,8 @@
 -- One row per statement about being contacted and customer it concerns, in the words it was made. A refusal
 -- that names an address concerns every customer who holds the address. Statements that lead to nobody
--- carry the customer 'unknown'.
+-- carry the customer 'unknown'. Nothing is ever overwritten: a statement delivered again with another content
+-- is one more statement. A refusal without a time holds to the end of the day it was delivered about, a yes
+-- from its beginning.
 with
 
 -- An address that identity found to belong to too many people binds nobody by itself.
@@ -18,7 +20,7 @@ own_values as (
 given as (
 
     select
-        'consent:' || source || ':' || row_key as statement_id,
+        'consent:' || source || ':' || row_key || ':' || left(row_hash, 12) as statement_id,
         source,
         'consent' as origin,
         case when channel in ('email', 'sms', 'phone', 'post', 'push') then channel else 'all' end as channel,
@@ -27,7 +29,7 @@ given as (
         basis,
         text_version,
         proof,
-        coalesce(occurred_at, cast(business_on as timestamp)) as occurred_at,
+        {{ said_at('occurred_at', "status = 'granted'") }} as occurred_at,
         ref_account_source,
         ref_account,
         ref_card,
@@ -48,12 +50,13 @@ told_by_events as (
         source,
         case event_type when 'email_complaint' then 'complaint' else 'unsubscribe' end as origin,
         'email' as channel,
-        'marketing' as purpose,
+        -- who reports spam wants none of it
+        case event_type when 'email_complaint' then 'all' else 'marketing' end as purpose,
         'withdrawn' as status,
         cast(null as varchar) as basis,
         cast(null as varchar) as text_version,
         campaign as proof,
-        coalesce(occurred_at, cast(business_on as timestamp)) as occurred_at,
+        {{ said_at('occurred_at', 'false') }} as occurred_at,
         ref_account_source,
         ref_account,
         ref_card,
@@ -79,7 +82,7 @@ told_by_requests as (
         cast(null as varchar) as basis,
         cast(null as varchar) as text_version,
         request_id as proof,
-        coalesce(requested_at, cast(business_on as timestamp)) as occurred_at,
+        {{ said_at('requested_at', 'false') }} as occurred_at,
         ref_account_source,
         ref_account,
         ref_card,

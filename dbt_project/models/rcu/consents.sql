@@ -2,6 +2,22 @@
 -- most restrictive statement holds unless an explicit opt-in for that same channel and purpose is later.
 with
 
+as_of as (
+
+    select as_of_on from {{ source('control', 'as_of') }}
+
+),
+
+settings as (
+
+    select
+        channel,
+        needs_double_opt_in,
+        expires_after_days
+    from {{ source('control', 'consent_channels') }}
+
+),
+
 channels as (
 
     select unnest(['email', 'sms', 'phone', 'post', 'push']) as channel
@@ -22,17 +38,28 @@ spread as (
         purposes.purpose,
         ledger.statement_id,
         ledger.origin,
-        ledger.status,
+        -- where a yes must be confirmed, one that was not is still waiting
+        case
+            when ledger.status = 'granted' and coalesce(settings.needs_double_opt_in, false)
+                and coalesce(ledger.basis, 'opt_in') = 'opt_in' then 'pending'
+            else ledger.status
+        end as status,
         ledger.basis,
         ledger.occurred_at,
+        -- two statements of one second contradict each other: sources round their clocks
+        date_trunc('second', ledger.occurred_at) as said_at,
         ledger.source,
         -- a general yes never lifts a particular no
         ledger.channel = channels.channel and ledger.purpose = purposes.purpose
             and coalesce(ledger.basis, 'opt_in') in ('opt_in', 'double_opt_in') as is_explicit
     from {{ ref('consent_ledger') }} as ledger
+    cross join as_of
     inner join channels on ledger.channel in (channels.channel, 'all')
     inner join purposes on ledger.purpose in (purposes.purpose, 'all')
+    left join settings on channels.channel = settings.channel
     where ledger.customer_id <> 'unknown'
+        -- a yes dated after today is not one yet; a no counts whatever its date
+        and (ledger.status in ('refused', 'withdrawn') or ledger.occurred_at < as_of.as_of_on + interval 2 day)
 
 ),
 
@@ -42,9 +69,9 @@ last_words as (
         customer_id,
         channel,
         purpose,
-        max(occurred_at) filter (where status in ('refused', 'withdrawn')) as refused_at,
-        max(occurred_at) filter (where status = 'granted' and is_explicit) as opted_in_at,
-        max(occurred_at) filter (where status = 'granted') as granted_at,
+        max(said_at) filter (where status in ('refused', 'withdrawn')) as refused_at,
+        max(said_at) filter (where status = 'granted' and is_explicit) as opted_in_at,
+        max(said_at) filter (where status = 'granted') as granted_at,
         count(*) as statement_count
     from spread
     group by customer_id, channel, purpose
@@ -95,17 +122,33 @@ deciding as (
         order by spread.occurred_at desc, spread.is_explicit desc, spread.statement_id
     ) = 1
 
+),
+
+termed as (
+
+    select
+        deciding.*,
+        as_of.as_of_on,
+        case
+            when deciding.status = 'granted'
+                then {{ days_after('cast(deciding.occurred_at as date)', 'settings.expires_after_days') }}
+        end as expires_on
+    from deciding
+    cross join as_of
+    left join settings on deciding.channel = settings.channel
+
 )
 
 select
     customer_id,
     channel,
     purpose,
-    status,
+    case when status = 'granted' and expires_on <= as_of_on then 'expired' else status end as status,
     case when status = 'granted' then coalesce(basis, 'opt_in') end as basis,
     origin,
     occurred_at as since_at,
+    expires_on,
     source,
     statement_id,
     cast(statement_count as integer) as statement_count
-from deciding
+from termed

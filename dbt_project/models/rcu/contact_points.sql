@@ -76,6 +76,22 @@ carried as (
 
 ),
 
+-- When the record said the value last: an update of another version that still holds it confirms it.
+carried_on as (
+
+    select
+        carried.*,
+        coalesce(history.last_said_on, carried.observed_on) as declared_on
+    from carried
+    left join {{ ref('int_contact_history') }} as history
+        on carried.source = history.source
+        and carried.record_id = history.record_id
+        and carried.channel = history.channel
+        and carried.match_value = history.value
+        and history.until_on is null
+
+),
+
 -- Values that too many people carry to be anyone's: the shop's own number, an address a clerk types.
 shared_values as (
 
@@ -88,7 +104,7 @@ points as (
     select
         customer_id,
         channel,
-        carried.value,
+        carried_on.value,
         min(kind) as kind,
         min(match_value) as match_value,
         min(value_given) as value_given,
@@ -96,137 +112,73 @@ points as (
         cast(count(*) as integer) as record_count,
         cast(count(distinct source) as integer) as source_count,
         min(first_seen_on) as first_seen_on,
-        max(observed_on) as declared_on
-    from carried
-    left join shared_values on carried.match_value = shared_values.value and carried.channel <> 'post'
-    group by customer_id, channel, carried.value
+        max(declared_on) as declared_on,
+        max_by(source, (declared_on, -trust_rank, source)) as declared_by
+    from carried_on
+    left join shared_values on carried_on.match_value = shared_values.value and carried_on.channel <> 'post'
+    group by customer_id, channel, carried_on.value
 
 ),
 
-orders as (
-
-    select
-        headers.ref_email,
-        headers.ref_phone,
-        headers.ref_account_source,
-        headers.ref_account,
-        lower(headers.channel) in ('web', 'app') as is_delivered,
-        max(headers.ordered_on) as ordered_on
-    from {{ ref('int_order_headers') }} as headers
-    where headers.ordered_on is not null
-    group by
-        headers.ref_email, headers.ref_phone, headers.ref_account_source, headers.ref_account,
-        lower(headers.channel) in ('web', 'app')
-
-),
-
-events as (
-
-    select
-        ref_email,
-        ref_phone,
-        event_type,
-        lower(coalesce(reason, '')) as reason,
-        cast(max(occurred_at) as date) as last_on,
-        count(*) as event_count
-    from {{ ref('stg_events') }}
-    where ref_email is not null or ref_phone is not null
-    group by ref_email, ref_phone, event_type, lower(coalesce(reason, ''))
-
-),
-
--- Signs that a value works, whoever holds it.
 signs as (
 
-    select 'email' as channel, ref_email as match_value, 'click' as confirmed_by, last_on as confirmed_on
-    from events
-    where event_type = 'email_click' and ref_email is not null
-    union all
-    select 'email', ref_email, 'survey', last_on
-    from events
-    where event_type = 'survey_answer' and ref_email is not null
-    union all
-    select 'email', ref_email, 'delivery', last_on
-    from events
-    where event_type = 'email_sent' and ref_email is not null
-    union all
-    select 'phone', ref_phone, 'call', last_on
-    from events
-    where event_type = 'call' and ref_phone is not null
-    union all
-    select 'email', ref_email, 'purchase', ordered_on
-    from orders
-    where ref_email is not null
-    union all
-    select 'phone', ref_phone, 'purchase', ordered_on
-    from orders
-    where ref_phone is not null
-    union all
-    select 'email', records.email_key, 'purchase', orders.ordered_on
-    from orders
-    inner join records on orders.ref_account_source = records.source and orders.ref_account = records.record_id
-    where records.email_key is not null
-    union all
-    select 'post', {{ post_value('records') }}, 'delivery', orders.ordered_on
-    from orders
-    inner join records on orders.ref_account_source = records.source and orders.ref_account = records.record_id
-    where orders.is_delivered and records.address_line is not null
+    select
+        signs.channel,
+        signs.value as match_value,
+        signs.sign,
+        signs.is_good,
+        max(signs.happened_on) as happened_on,
+        count(*) as sign_count
+    from {{ ref('int_contact_signs') }} as signs
+    cross join as_of
+    where signs.happened_on <= as_of.as_of_on
+    group by signs.channel, signs.value, signs.sign, signs.is_good
 
 ),
 
-last_signs as (
+-- A soft bounce says nothing of the address; the others stand until the value is proved again.
+refusals as (
 
     select
         channel,
         match_value,
-        confirmed_by,
-        max(confirmed_on) as confirmed_on
+        max(happened_on) filter (where sign <> 'soft_bounce') as refused_on,
+        max_by(sign, (happened_on, sign)) filter (where sign <> 'soft_bounce') as refused_by,
+        max(happened_on) filter (where sign in ('hard_bounce', 'soft_bounce')) as last_bounce_on,
+        cast(coalesce(sum(sign_count) filter (where sign = 'hard_bounce'), 0) as integer) as hard_bounce_count,
+        cast(coalesce(sum(sign_count) filter (where sign = 'soft_bounce'), 0) as integer) as soft_bounce_count,
+        cast(coalesce(sum(sign_count) filter (where sign in ('returned_mail', 'wrong_number')), 0) as integer)
+            as returned_count
     from signs
-    group by channel, match_value, confirmed_by
+    where not is_good
+    group by channel, match_value
 
 ),
 
-bounces as (
-
-    select
-        ref_email as match_value,
-        max(last_on) filter (where reason not like '%soft%') as last_hard_bounce_on,
-        max(last_on) as last_bounce_on,
-        cast(coalesce(sum(event_count) filter (where reason not like '%soft%'), 0) as integer) as hard_bounce_count,
-        cast(coalesce(sum(event_count) filter (where reason like '%soft%'), 0) as integer) as soft_bounce_count
-    from events
-    where event_type = 'email_bounce' and ref_email is not null
-    group by ref_email
-
-),
-
--- Every confirmation of a point: its holder's declarations and the signs; a message that came back is none.
+-- Every confirmation of a point: its holder's declarations and the signs.
 confirmations as (
 
     select
-        points.customer_id,
-        points.channel,
-        points.value,
+        customer_id,
+        channel,
+        value,
         'record_update' as confirmed_by,
-        points.declared_on as confirmed_on
+        declared_on as confirmed_on
     from points
     union all
     select
         points.customer_id,
         points.channel,
         points.value,
-        last_signs.confirmed_by,
-        last_signs.confirmed_on
+        signs.sign,
+        signs.happened_on
     from points
-    inner join last_signs on points.channel = last_signs.channel and points.match_value = last_signs.match_value
-    left join bounces on points.channel = 'email' and points.match_value = bounces.match_value
-    where not (
-        points.channel = 'email' and last_signs.confirmed_by = 'delivery'
-        and last_signs.confirmed_on <= coalesce(bounces.last_bounce_on, date '1900-01-01')
-    )
+    inner join signs on points.channel = signs.channel and points.match_value = signs.match_value
+    where signs.is_good
 
 ),
 
+-- What the person did says more than what was sent: of one day, a click before a delivery.
 last_confirmations as (
 
     select
@@ -240,7 +192,10 @@ last_confirmations as (
     where confirmations.confirmed_on <= as_of.as_of_on
     qualify row_number() over (
         partition by confirmations.customer_id, confirmations.channel, confirmations.value
-        order by confirmations.confirmed_on desc, confirmations.confirmed_by
+        order by
+            confirmations.confirmed_on desc,
+            case when confirmations.confirmed_by = 'delivery' then 1 else 0 end,
+            confirmations.confirmed_by
     ) = 1
 
 ),
@@ -259,38 +214,62 @@ judged as (
 
     select
         points.*,
+        case when points.kind = 'unknown' then 'landline' else points.kind end as rated_kind,
         last_confirmations.confirmed_on,
         last_confirmations.confirmed_by,
-        bounces.last_bounce_on,
-        coalesce(bounces.hard_bounce_count, 0) as hard_bounce_count,
-        coalesce(bounces.soft_bounce_count, 0) as soft_bounce_count,
-        -- a hard bounce stands until the address is proved again later
+        refusals.last_bounce_on,
+        refusals.refused_by,
+        coalesce(refusals.hard_bounce_count, 0) as hard_bounce_count,
+        coalesce(refusals.soft_bounce_count, 0) as soft_bounce_count,
+        coalesce(refusals.returned_count, 0) as returned_count,
         coalesce(
-            bounces.last_hard_bounce_on >= coalesce(last_confirmations.confirmed_on, date '1900-01-01'), false
-        ) as is_bounced,
-        {{ days_between('coalesce(last_confirmations.confirmed_on, points.first_seen_on)', 'as_of.as_of_on') }} as age_days,
-        coalesce(rates.yearly_loss, 0.11) as yearly_loss,
-        coalesce(rates.doubtful_below, 0.5) as doubtful_below
+            refusals.refused_on >= coalesce(last_confirmations.confirmed_on, date '1900-01-01'), false
+        ) as is_refused,
+        greatest(
+            {{ days_between('coalesce(last_confirmations.confirmed_on, points.first_seen_on)', 'as_of.as_of_on') }}, 0
+        ) as age_days
     from points
     cross join as_of
     left join last_confirmations
         on points.customer_id = last_confirmations.customer_id
         and points.channel = last_confirmations.channel
         and points.value = last_confirmations.value
-    left join bounces on points.channel = 'email' and points.match_value = bounces.match_value
-    left join rates on case when points.kind = 'unknown' then 'landline' else points.kind end = rates.kind
+    left join refusals on points.channel = refusals.channel and points.match_value = refusals.match_value
 
 ),
 
+last_days as (
+
+    select
+        kind,
+        source,
+        max(age_days) as last_day
+    from {{ source('freshness', 'decay') }}
+    group by kind, source
+
+),
+
+-- The curve of the source that declared the value last; a source without one takes its kind's.
 aged as (
 
     select
-        *,
+        judged.*,
+        coalesce(rates.doubtful_below, 0.5) as doubtful_below,
         case
-            when reason is not null or is_bounced then 0.0
-            else round(pow(1 - yearly_loss, greatest(age_days, 0) / 365.25), 4)
+            when judged.reason is not null or judged.is_refused then 0.0
+            else coalesce(own.still_good_rate, every.still_good_rate, pow(1 - rates.yearly_loss, judged.age_days / 365.25))
         end as freshness
     from judged
+    left join rates on judged.rated_kind = rates.kind
+    left join last_days on judged.rated_kind = last_days.kind and last_days.source = ''
+    left join {{ source('freshness', 'decay') }} as own
+        on judged.rated_kind = own.kind
+        and judged.declared_by = own.source
+        and least(judged.age_days, last_days.last_day) = own.age_days
+    left join {{ source('freshness', 'decay') }} as every
+        on judged.rated_kind = every.kind
+        and every.source = ''
+        and least(judged.age_days, last_days.last_day) = every.age_days
 
 )
 
@@ -301,10 +280,11 @@ select
     kind,
     value_given,
     match_value,
-    reason is null and not is_bounced as is_valid,
-    coalesce(reason, case when is_bounced then 'hard_bounce' end) as reason,
+    reason is null and not is_refused as is_valid,
+    coalesce(reason, case when is_refused then refused_by end) as reason,
     record_count,
     source_count,
+    declared_by as source,
     first_seen_on,
     confirmed_on as last_confirmed_on,
     confirmed_by as last_confirmed_by,
@@ -312,6 +292,7 @@ select
     hard_bounce_count,
     soft_bounce_count,
     last_bounce_on,
+    returned_count,
     cast(freshness as double) as freshness,
     freshness < doubtful_below as is_doubtful
 from aged

@@ -56,14 +56,26 @@ points_once as (
 
 ),
 
--- Own customers: the exception for similar products lasts three years after the last purchase.
+settings as (
+
+    select
+        soft_opt_in_days,
+        minor_under,
+        unknown_age_is_minor,
+        calls_need_yes_from
+    from {{ source('control', 'consent_settings') }}
+
+),
+
+-- Own customers: the exception for similar products lasts a while after the last purchase.
 own_customers as (
 
     select distinct orders.customer_id
     from {{ ref('orders') }} as orders
     cross join {{ source('control', 'as_of') }} as as_of
+    cross join settings
     where orders.is_purchase
-        and orders.ordered_on between cast(as_of.as_of_on - interval 3 year as date) and as_of.as_of_on
+        and {{ days_between('orders.ordered_on', 'as_of.as_of_on') }} between 0 and settings.soft_opt_in_days
 
 ),
 
@@ -74,8 +86,11 @@ facts as (
         channels.channel,
         purposes.purpose,
         customers.is_suppressed,
-        -- under 15 a parent has to agree (LIL 45)
-        coalesce(customers.birth_on > as_of.as_of_on - interval 15 year, false) as is_child,
+        -- below that age a parent has to agree (LIL 45)
+        coalesce(
+            {{ age_in_years('customers.birth_on', 'as_of.as_of_on') }} < settings.minor_under,
+            settings.unknown_age_is_minor
+        ) as is_child,
         points_once.customer_id is not null as has_point,
         coalesce(points_once.is_valid, false) as has_valid_point,
         coalesce(points_once.is_bounced, false) as is_bounced,
@@ -83,13 +98,16 @@ facts as (
         consents.basis,
         consents.origin,
         own_customers.customer_id is not null as is_own_customer,
-        -- calls need an opt-in since 11 August 2026 (law 2025-594)
-        channels.channel in ('email', 'sms') or (channels.channel = 'phone' and as_of.as_of_on >= date '2026-08-11')
-            as needs_opt_in
+        channels.channel in ('email', 'sms')
+            or (channels.channel = 'phone' and as_of.as_of_on >= settings.calls_need_yes_from) as needs_opt_in,
+        coalesce(consent_channels.allows_soft_opt_in, false) as allows_soft_opt_in
     from customers
     cross join channels
     cross join purposes
     cross join {{ source('control', 'as_of') }} as as_of
+    cross join settings
+    left join {{ source('control', 'consent_channels') }} as consent_channels
+        on channels.channel = consent_channels.channel
     left join points_once
         on customers.customer_id = points_once.customer_id and channels.channel = points_once.channel
     left join {{ ref('consents') }} as consents
@@ -97,6 +115,24 @@ facts as (
         and channels.channel = consents.channel
         and purposes.purpose = consents.purpose
     left join own_customers on customers.customer_id = own_customers.customer_id
+
+),
+
+-- Own customers may be written to about similar products as long as they never said no (CPCE L34-5).
+grounds as (
+
+    select
+        *,
+        case
+            when status = 'granted' and basis in ('opt_in', 'double_opt_in') then basis
+            -- no other ground replaces the yes that e-mails, texts and calls need
+            when status = 'granted' and basis = 'legitimate_interest' and not needs_opt_in then basis
+            when purpose = 'marketing' and allows_soft_opt_in and is_own_customer
+                and coalesce(status, 'granted') in ('granted', 'expired') then 'soft_opt_in'
+            when purpose = 'marketing' and not needs_opt_in and coalesce(status, 'granted') in ('granted', 'expired')
+                then 'legitimate_interest'
+        end as ground
+    from facts
 
 ),
 
@@ -112,12 +148,11 @@ judged as (
             when not has_valid_point then 'invalid_contact_point'
             when status = 'refused' then 'refused'
             when status = 'withdrawn' then coalesce(nullif(origin, 'consent'), 'withdrawn')
-            when status = 'granted' then null
-            when purpose = 'partners' then coalesce(status, 'no_consent')
-            when channel in ('email', 'sms') and is_own_customer and status is null then null
-            when needs_opt_in then coalesce(status, 'no_consent')
+            when ground is not null then null
+            when status = 'granted' then 'no_valid_basis'
+            else coalesce(status, 'no_consent')
         end as reason
-    from facts
+    from grounds
 
 )
 
@@ -127,10 +162,5 @@ select
     purpose,
     reason is null as is_contactable,
     reason,
-    case
-        when reason is not null then null
-        when status = 'granted' then basis
-        when needs_opt_in then 'soft_opt_in'
-        else 'legitimate_interest'
-    end as basis
+    case when reason is null then ground end as basis
 from judged

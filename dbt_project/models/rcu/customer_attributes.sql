@@ -70,6 +70,32 @@ plain_candidates as (
 
 ),
 
+-- Attributes of the sources' own, each by itself: `custom.<name>`.
+custom_items as (
+
+    select
+        customer_id, source, record_id, trust_rank, observed_on,
+        item as name,
+        {{ json_value('custom', 'item') }} as value
+    from ({{ rows_of('records', 'customer_id, source, record_id, trust_rank, observed_on, custom', json_names('custom')) }}) as items
+
+),
+
+custom_candidates as (
+
+    select
+        customer_id, source, record_id, trust_rank, observed_on,
+        'custom.' || name as attribute,
+        value,
+        lower(value) as value_key,
+        true as is_valid,
+        length(value) as complete,
+        observed_on as confirmed_on
+    from custom_items
+    where trim(value) <> ''
+
+),
+
 contact_values as (
 
     select
@@ -138,6 +164,31 @@ candidates as (
     select * from plain_candidates
     union all
     select * from contact_candidates
+    union all
+    select * from custom_candidates
+
+),
+
+-- A steward's pin: take the attribute from this record. Of several the last holds, until it is taken back.
+pins as (
+
+    select
+        links.customer_id,
+        lower(trim(decisions.attribute)) as attribute,
+        decisions.left_source as source,
+        decisions.left_record_id as record_id,
+        lower(trim(decisions.decision)) as decision
+    from {{ source('landing', 'steward_decisions') }} as decisions
+    inner join {{ source('identity', 'record_customers') }} as links
+        on decisions.left_source = links.source and decisions.left_record_id = links.record_id
+    where lower(trim(decisions.decision)) in ('pin', 'unpin') and decisions.attribute is not null
+    qualify row_number() over (
+        partition by links.customer_id, lower(trim(decisions.attribute))
+        order by
+            decisions.decided_at desc nulls last,
+            case lower(trim(decisions.decision)) when 'unpin' then 0 else 1 end,
+            decisions.decision_id, decisions.left_source, decisions.left_record_id
+    ) = 1
 
 ),
 
@@ -163,10 +214,18 @@ weighed as (
             partition by candidates.customer_id, candidates.attribute, candidates.value_key
         ) as frequency,
         -- sources that the attribute prefers come before all others
-        coalesce(preferred.preference - 1000, candidates.trust_rank) as trust
+        coalesce(preferred.preference - 1000, candidates.trust_rank) as trust,
+        case when pins.customer_id is null then 1 else 0 end as key_0
     from candidates
     left join {{ source('control', 'survivorship_sources') }} as preferred
-        on candidates.attribute = preferred.attribute and candidates.source = preferred.source
+        on preferred.attribute = {{ general_attribute('candidates.attribute') }}
+        and candidates.source = preferred.source
+    left join pins
+        on candidates.customer_id = pins.customer_id
+        and candidates.attribute = pins.attribute
+        and candidates.source = pins.source
+        and candidates.record_id = pins.record_id
+        and pins.decision = 'pin'
 
 ),
 
@@ -188,7 +247,7 @@ keyed as (
         end as key_{{ position }}{{ ',' if not loop.last }}
         {%- endfor %}
     from weighed
-    left join rules on weighed.attribute = rules.attribute
+    left join rules on rules.attribute = {{ general_attribute('weighed.attribute') }}
 
 ),
 
@@ -199,7 +258,7 @@ best_of_value as (
     from keyed
     qualify row_number() over (
         partition by customer_id, attribute, value_key
-        order by key_1, key_2, key_3, key_4, key_5, trust, observed_on desc, source, record_id, value
+        order by key_0, key_1, key_2, key_3, key_4, key_5, trust, observed_on desc, source, record_id, value
     ) = 1
 
 ),
@@ -211,12 +270,13 @@ ranked as (
         row_number() over best_first as preference,
         count(*) over (partition by customer_id, attribute) as value_count,
         {%- for position in range(1, 6) %}
-        lead(key_{{ position }}) over best_first as next_{{ position }}{{ ',' if not loop.last }}
+        lead(key_{{ position }}) over best_first as next_{{ position }},
         {%- endfor %}
+        lead(key_0) over best_first as next_0
     from best_of_value
     window best_first as (
         partition by customer_id, attribute
-        order by key_1, key_2, key_3, key_4, key_5, trust, observed_on desc, source, record_id, value
+        order by key_0, key_1, key_2, key_3, key_4, key_5, trust, observed_on desc, source, record_id, value
     )
 
 ),
@@ -242,6 +302,7 @@ select
     ranked.observed_on,
     case
         when ranked.value_count = 1 then 'only_value'
+        when ranked.key_0 <> ranked.next_0 then 'pinned'
         {%- for position in range(1, 6) %}
         when ranked.key_{{ position }} <> ranked.next_{{ position }} then ranked.strategy_{{ position }}
         {%- endfor %}

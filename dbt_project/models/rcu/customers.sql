@@ -119,59 +119,51 @@ purchases as (
 
 ),
 
--- Tags and interests add up.
-tags as (
+-- Tags and interests add up, or come from one record, as declared.
+{%- for list in ['tags', 'interests'] %}
 
-    select customer_id, {{ json_text_array('item') }} as tags
-    from ({{ rows_of('records', 'customer_id', json_items('tags')) }}) as items
+{{ list }}_ranked as (
+
+    select
+        records.customer_id,
+        records.{{ list }},
+        lists.keep,
+        row_number() over (
+            partition by records.customer_id
+            order by
+                case lists.keep when 'most_trusted' then records.trust_rank else 0 end,
+                records.observed_on desc, records.trust_rank, records.source, records.record_id
+        ) as preference
+    from records
+    left join {{ source('control', 'survivorship_lists') }} as lists on lists.attribute = '{{ list }}'
+    where records.{{ list }} is not null and records.{{ list }} <> '[]'
+
+),
+
+{{ list }}_kept as (
+
+    select customer_id, {{ list }} from {{ list }}_ranked
+    where preference = 1 or coalesce(keep, 'all') = 'all'
+
+),
+
+{{ list }} as (
+
+    select customer_id, {{ json_text_array('item') }} as {{ list }}
+    from ({{ rows_of(list ~ '_kept', 'customer_id', json_items(list)) }}) as items
     where trim(item) <> ''
     group by customer_id
 
 ),
-
-interests as (
-
-    select customer_id, {{ json_text_array('item') }} as interests
-    from ({{ rows_of('records', 'customer_id', json_items('interests')) }}) as items
-    where trim(item) <> ''
-    group by customer_id
-
-),
-
--- Attributes of a source's own: for each, the value of the record changed last.
-custom_values as (
-
-    select
-        customer_id,
-        item as name,
-        {{ json_value('custom', 'item') }} as value,
-        observed_on,
-        trust_rank,
-        source,
-        record_id
-    from ({{ rows_of('records', 'customer_id, custom, observed_on, trust_rank, source, record_id', json_names('custom')) }}) as items
-
-),
-
-custom_chosen as (
-
-    select
-        customer_id,
-        name,
-        value
-    from custom_values
-    where value is not null
-    qualify row_number() over (
-        partition by customer_id, name
-        order by observed_on desc, trust_rank, source, record_id
-    ) = 1
-
-),
+{%- endfor %}
 
 custom as (
 
-    select customer_id, {{ json_object_of('name', 'value') }} as custom
-    from custom_chosen
+    select
+        customer_id,
+        {{ json_object_of('substr(attribute, 8)', 'value') }} as custom
+    from {{ ref('customer_attributes') }}
+    where attribute like 'custom.%'
     group by customer_id
 
 ),

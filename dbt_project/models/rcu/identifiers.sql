@@ -128,6 +128,18 @@ holdings as (
     from sessions
     inner join records on sessions.ref_email = records.email_key
     where sessions.ref_account is null
+    union all
+    -- the ids of this warehouse itself, those of merged customers too: unsubscribe links hold them
+    select
+        'account',
+        own_ids.customer_id,
+        'rcu',
+        own_ids.current_customer_id,
+        min(records.first_seen_on),
+        null
+    from {{ source('identity', 'current_ids') }} as own_ids
+    inner join records on own_ids.current_customer_id = records.customer_id
+    group by own_ids.customer_id, own_ids.current_customer_id
 
 ),
 

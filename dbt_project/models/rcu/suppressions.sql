@@ -53,12 +53,30 @@ bound as (
         on identifiers.type = 'phone' and requests.ref_phone = identifiers.value
     where requests.ref_email is null
 
+),
+
+-- The list of objections knows no as-of date: who is on it now is left alone in every run.
+reasons as (
+
+    select
+        bound.customer_id,
+        bound.reason,
+        min({{ local_date('bound.requested_at', 'company.time_zone') }}) as since_on
+    from bound
+    cross join {{ source('control', 'company') }} as company
+    group by bound.customer_id, bound.reason
+    union all
+    select
+        listed.customer_id,
+        'objection' as reason,
+        listed.since_on
+    from {{ source('control', 'suppressed_customers') }} as listed
+
 )
 
 select
-    bound.customer_id,
-    bound.reason,
-    min({{ local_date('bound.requested_at', 'company.time_zone') }}) as since_on
-from bound
-cross join {{ source('control', 'company') }} as company
-group by bound.customer_id, bound.reason
+    customer_id,
+    reason,
+    min(since_on) as since_on
+from reasons
+group by customer_id, reason

@@ -21,6 +21,7 @@ select
     {{ clean_references('consents') }},
     consents.source,
     consents.row_key,
+    consents.row_hash,
     consents.business_on,
     consents.available_on
 from consents

@@ -1,4 +1,4 @@
--- One row per living product (source, product_id).
+-- One row per product (source, product_id), the discontinued ones too: past orders still name them.
 with
 
 products as (
@@ -19,8 +19,9 @@ select
     custom,
     source,
     row_key,
+    is_deleted as is_discontinued,
     first_seen_on,
     valid_from_on,
     last_seen_on
 from products
-where is_current and not is_deleted
+where is_current

@@ -21,7 +21,7 @@ def test_the_demo_declaration_rules_every_attribute(project: Path) -> None:
 
 
 def test_an_attribute_that_is_not_named_takes_the_default_strategies() -> None:
-    rows = read("freshness: {yearly_loss: 0.1}").tables()["survivorship_rules"].to_pylist()
+    rows = read("attributes: {}").tables()["survivorship_rules"].to_pylist()
     sex = [(row["position"], row["strategy"]) for row in rows if row["attribute"] == "sex"]
     assert sex == [(1, "valid_first"), (2, "most_trusted"), (3, "most_recent")]
 
@@ -36,11 +36,9 @@ def test_strategies_and_preferred_sources_keep_their_order() -> None:
     ]
 
 
-def test_each_kind_of_contact_point_has_a_rate() -> None:
-    rows = read("freshness: {yearly_loss: 0.2, kinds: {landline: 0.05}}").tables()["freshness_rates"].to_pylist()
-    assert {row["kind"]: row["yearly_loss"] for row in rows} == {
-        "email": 0.2, "mobile": 0.2, "landline": 0.05, "post": 0.2,
-    }  # fmt: skip
+def test_lists_add_up_unless_declared_otherwise() -> None:
+    rows = read("lists: {interests: most_trusted}").tables()["survivorship_lists"].to_pylist()
+    assert {row["attribute"]: row["keep"] for row in rows} == {"tags": "all", "interests": "most_trusted"}
 
 
 def test_no_preferred_source_gives_an_empty_typed_table() -> None:
@@ -57,8 +55,8 @@ def test_no_preferred_source_gives_an_empty_typed_table() -> None:
         ("attributes: {email: {strategies: []}}", "attributes.email.strategies"),
         ("attributes: {email: {strategies: [most_recent, most_recent]}}", '"most_recent" is given twice'),
         ("attributes: {email: {strategy: [most_recent]}}", 'unknown key "strategy"; did you mean "strategies"?'),
-        ("freshness: {yearly_loss: 11}", "freshness.yearly_loss"),
-        ("freshness: {kinds: {email: 11}}", "a share between 0 and 1"),
+        ("lists: {tags: newest}", "lists.tags"),
+        ("lists: {tag: all}", 'unknown key "tag"; did you mean "tags"?'),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, message: str) -> None:

@@ -11,6 +11,8 @@ import gzip
 import io
 import json
 import random
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +132,7 @@ CORPUS: dict[str, tuple[str, str, bytes, str, str | list[str]]] = {
     "mixed line ends": (STRICT, f"{NAME}.csv", HEAD + BODY + b"41,a,\r\n42,b,\r43,c,\n", "landed", []),
     "a lone return in a value": (STRICT, f"{NAME}.csv", HEAD + BODY + b"41,a\rb,\n", "landed", ["columns", "columns"]),
     "10,000 columns": (STRICT, f"{NAME}.csv", b",".join(b"C%d" % n for n in range(10_000)) + b"\n", "unreadable", "10000"),
-    "a line of 20 MB": (STRICT, f"{NAME}.csv", HEAD + b"1," + b"x" * (20 * 2**20) + b"\n" + BODY, "unreadable", "longer than"),
+    "a line of 50 MB": (STRICT, f"{NAME}.csv", HEAD + b"1," + b"x" * (50 * 2**20) + b"\n" + BODY, "unreadable", "longer than"),
     "a value of 5 MB": (STRICT, f"{NAME}.csv", HEAD + BODY + b"41," + b"x" * (5 * 2**20) + b",\n", "landed", []),
     "formulas": (STRICT, f"{NAME}.csv", HEAD + b"1,=cmd|' /C calc'!A0,\n2,@SUM(A1),\n", "landed", []),
     "SQL in values": (STRICT, f"{NAME}.csv", HEAD + b"1,'; drop table x; --,\n", "landed", []),
@@ -151,6 +153,7 @@ CORPUS: dict[str, tuple[str, str, bytes, str, str | list[str]]] = {
     "zip in a zip": (STRICT, f"{NAME}.zip", zipped(("inner.zip", zipped(("a", b"b")))), "refused", "another archive"),
     "encrypted zip": (STRICT, f"{NAME}.zip", bytes(ENCRYPTED), "refused", "password"),
     "empty zip": (STRICT, f"{NAME}.zip", zipped(), "unreadable", "empty"),
+    "zip without its first byte": (STRICT, f"{NAME}.zip", zipped((f"{NAME}.csv", HEAD + BODY))[1:], "unreadable", "damaged"),
     "truncated zip": (STRICT, f"{NAME}.zip", zipped((f"{NAME}.csv", HEAD + NOISE))[:2000], "unreadable", "truncated"),
     "zip with a wrong checksum": (STRICT, f"{NAME}.zip",
                                   zipped((f"{NAME}.csv", HEAD + BODY), method=0).replace(b"Name7", b"Nome7"),
@@ -225,4 +228,40 @@ def test_a_damaged_file(shop: Shop, tmp_path: Path, case: str) -> None:
 
 
 def test_the_corpus_is_large() -> None:
-    assert len(CORPUS) >= 60
+    assert len({(contract, content) for contract, _, content, _, _ in CORPUS.values()}) >= 60
+
+
+#: What would take the most memory if it were read as it asks to be.
+HUNGRY = ("a line of 50 MB", "a value of 5 MB", "10,000 columns", "zip bomb", "gz bomb", "xlsx bomb", "JSON too deep")
+#: Memory of a process that has the libraries loaded is about 250 MB; the largest of these files asks for 80 MB.
+MOST_MEGABYTES = 700
+
+_ALONE = """
+import resource, sys
+from pathlib import Path
+from tests.unit.ingest.conftest import Shop
+from tests.unit.ingest.test_damaged_files import CORPUS
+from orchestration.settings import Workspace
+contract, name, content, status, _ = CORPUS[sys.argv[1]]
+shop = Shop(Workspace(Path(sys.argv[2])))
+shop.workspace.prepare()
+shop.declare(contract)
+shop.drop(name, content)
+del content
+assert [record.status for record in shop.receive().files] == [status]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", HUNGRY)
+def test_a_file_that_asks_for_memory_does_not_get_it(case: str, project: Path, tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", _ALONE, case, str(tmp_path / "ws")],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-500:]
+    assert int(told.stdout) < MOST_MEGABYTES

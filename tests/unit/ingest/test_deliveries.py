@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.ingest import inbox, manifest
+from orchestration.ingest import inbox, manifest, source_states
 from orchestration.warehouse import connect
 
 from .conftest import CUSTOMERS, DAY, Shop
@@ -285,3 +285,14 @@ def build_of(shop: Shop) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = connection.execute("select * from landing.customers order by all").fetchall()
     files = connection.execute("select * exclude (ingested_at) from audit.files order by all").fetchall()
     return found + files
+
+
+def test_status_says_what_stands_in_for_a_refused_file_and_how_old_it_is(customers: Shop) -> None:
+    customers.drop("shop_20261118.csv", "ID,NAME,BORN\n1,a,\n")
+    customers.receive(dt.date(2026, 11, 18))
+    customers.drop("shop_20261120.csv", "ID,NAME\n1,a\n")
+    customers.receive(dt.date(2026, 11, 20))
+    (state,) = source_states(customers.workspace, customers.sources, as_of_on=dt.date(2026, 11, 21))
+    assert state.state == (
+        "3 days old; shop_20261120.csv was refused on 2026-11-20: the data of 2026-11-18 is used, 3 days old"
+    )

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from .conftest import CUSTOMERS, Shop
+from orchestration.errors import DeclarationError
+
+from .conftest import CUSTOMERS, Shop, contract
 
 CSV = "ID,NAME,BORN\n"
 
@@ -274,3 +276,35 @@ delivers:
         ("A|1", dt.datetime(2026, 7, 1, 8), Decimal("1234.5600"), "one", "12346", 1),
         ("B|2", dt.datetime(2026, 1, 1, 9), Decimal("-0.5000"), None, None, 2),
     ]
+
+
+ALIASES = """
+source: shop
+describes: a system whose columns were renamed
+trust_rank: 1
+file: {pattern: "shop_{date}FILE}
+delivers: {customer: {key: ID, columns: {last_name: {from: NAME, required: true}}}}
+aliases: {NAME: [SURNAME, LAST_NAME]}
+"""
+
+
+@pytest.mark.parametrize("name", ["NAME", "SURNAME", "LAST_NAME", "surname"])
+def test_a_renamed_column_is_found_by_its_aliases(shop: Shop, name: str) -> None:
+    shop.declare(ALIASES.replace("FILE", '.csv"'))
+    shop.drop("shop_2026-11-20.csv", f"ID,{name}\n1,Roche\n")
+    report = shop.receive()
+    assert (report.errors, report.warnings) == ((), ())
+    assert shop.landed(columns="record_id, last_name, custom") == [("1", "Roche", None)]
+
+
+def test_a_renamed_name_of_json_is_found_by_its_aliases(shop: Shop) -> None:
+    shop.declare(ALIASES.replace("FILE", '.jsonl", format: jsonl'))
+    shop.drop("shop_2026-11-20.jsonl", '{"ID": 1, "NAME": "Roche"}\n{"ID": 2, "SURNAME": "Vidal"}\n')
+    report = shop.receive()
+    assert (report.errors, report.warnings) == ((), ())
+    assert shop.landed(columns="record_id, last_name, custom") == [("1", "Roche", None), ("2", "Vidal", None)]
+
+
+def test_an_alias_of_nothing_is_an_error() -> None:
+    with pytest.raises(DeclarationError, match=r'test.yml:7: "NAMES" is not mapped.*did you mean "NAME"'):
+        contract(ALIASES.replace("FILE", '.csv"').replace("aliases: {NAME:", "aliases: {NAMES:"))

@@ -44,7 +44,12 @@ def test_every_mart_has_a_description_and_every_description_a_mart():
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_mart_says_its_grain_and_tests_its_key(name):
     assert SQL[name].startswith("-- One row per "), f"{name}.sql does not begin with its grain"
-    keys = [test["one_row_per"]["arguments"]["columns"] for test in MODELS[name]["data_tests"] if "one_row_per" in test]
+    keys = [
+        test[kind]["arguments"]["columns"]
+        for test in MODELS[name]["data_tests"]
+        for kind in ("one_row_per", "unique_together")
+        if kind in test
+    ]
     columns = {column["name"] for column in MODELS[name]["columns"]}
     assert len(keys) == 1 and set(keys[0]) <= columns
 
@@ -71,5 +76,27 @@ def test_customer_360_has_every_column_that_others_rely_on():
 
 @pytest.mark.parametrize("name", sorted(SQL))
 def test_a_mart_publishes_named_columns_only(name):
-    final = re.split(r"^\)\s*$", SQL[name], flags=re.MULTILINE)[-1]
+    final = re.split(r"^(?=select\b)", SQL[name], flags=re.MULTILINE)[-1]
     assert not re.search(r"select\s+(\w+\.)?\*", final), f"{name}.sql ends in select *"
+
+
+@pytest.mark.parametrize("column", MODELS["customer_360"]["columns"], ids=lambda column: column["name"])
+def test_a_column_of_customer_360_says_its_unit_and_the_table_it_is_from(column):
+    """Which of the tables it may be read in the published database, so that a figure can be traced."""
+    meta = column["config"]["meta"]
+    assert meta["unit"] in {
+        "key", "text", "date", "UTC", "days", "years", "count", "company currency", "0 to 1", "true or false",
+        "1 to 5", "1 to 7", "0 to 23", "0 to 99", "JSON", "points of the survey",
+    }  # fmt: skip
+    schema, table = meta["from"].split(".")
+    folder = {"rcu": MARTS.parent / "rcu", "marts": MARTS}[schema]
+    assert list(folder.rglob(f"{table}.sql")), meta["from"]
+    # what the unit says, name and type say too
+    said = {
+        "key": column["name"].endswith("_id"),
+        "date": column["data_type"] == "date",
+        "UTC": column["data_type"] == "timestamp",
+        "company currency": column["data_type"] == "decimal(18,4)",
+        "true or false": column["data_type"] == "boolean",
+    }
+    assert said.get(meta["unit"], True) and all(meta["unit"] == unit for unit, holds in said.items() if holds)

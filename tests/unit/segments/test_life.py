@@ -167,6 +167,29 @@ def test_a_new_rule_is_the_cause_of_what_it_moves(warehouse: SmallWarehouse) -> 
     assert warehouse.rows(CHANGES) == [("a", "left", "rule"), ("b", "entered", "rule")]
 
 
+def test_movements_count_who_left_one_segment_for_another(warehouse: SmallWarehouse) -> None:
+    low, high = segment("low", "{field: order_count, at_most: 5}"), segment("high", "{field: order_count, at_least: 6}")
+    for number in range(10):
+        warehouse.customer(f"c{number}", order_count=number)
+    warehouse.run(segments(low, high), DAY[0])
+    assert warehouse.rows("select * from segments.movements") == []
+    for number in (0, 1, 2):
+        warehouse.customer(f"c{number}", order_count=7)
+    warehouse.customer("c9", order_count=4)
+    warehouse.customer("newcomer", order_count=9)
+    warehouse.forget("c8")
+    warehouse.run(segments(low, high), DAY[1])
+    assert warehouse.rows("select * from segments.movements order by all") == [("high", "low", 1), ("low", "high", 3)]
+    # A changed rule moves people too, but not by what they did.
+    warehouse.run(
+        segments(
+            segment("low", "{field: order_count, at_most: 6}"), segment("high", "{field: order_count, at_least: 8}")
+        ),
+        DAY[2],
+    )
+    assert warehouse.rows("select * from segments.movements") == []
+
+
 def test_a_segment_that_is_gone_lets_its_members_go(warehouse: SmallWarehouse) -> None:
     warehouse.customer("a", order_count=3)
     warehouse.run(BUYERS, DAY[0])

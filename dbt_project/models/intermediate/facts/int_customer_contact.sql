@@ -17,26 +17,22 @@ contactable as (
 
 ),
 
+-- Of the values that the golden record chose.
 freshness as (
 
     select
-        customers.customer_id,
-        max(case when points.channel = 'email' and points.value = customers.email then points.freshness end)
-            as email_freshness,
-        max(case when points.channel = 'phone' and points.value = customers.phone then points.freshness end)
-            as phone_freshness,
-        max(
-            case
-                when
-                    points.channel = 'post'
-                    and instr(points.match_value, lower(customers.address_line)) = 1
-                    and instr(points.match_value, customers.postal_code) > 0
-                    then points.freshness
-            end
-        ) as address_freshness
-    from {{ ref('customers') }} as customers
-    inner join {{ ref('contact_points') }} as points on customers.customer_id = points.customer_id
-    group by customers.customer_id
+        points.customer_id,
+        {%- for column, attribute, channel in [
+            ('email', 'email', 'email'), ('phone', 'phone', 'phone'), ('address', 'address', 'post')
+        ] %}
+        max(case when chosen.attribute = '{{ attribute }}' and points.channel = '{{ channel }}' then points.freshness end)
+            as {{ column }}_freshness{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('customer_attributes') }} as chosen
+    inner join {{ ref('contact_points') }} as points
+        on chosen.customer_id = points.customer_id and chosen.value = points.value
+    where chosen.attribute in ('email', 'phone', 'address')
+    group by points.customer_id
 
 )
 

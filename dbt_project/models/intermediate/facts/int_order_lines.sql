@@ -246,12 +246,21 @@ select
     amount_delivered,
     -- A return is negative even where its source states it as a positive amount.
     case
-        when line_kind = 'return' and amount_delivered > 0 then {{ money('- amount_delivered * rate') }}
-        else {{ money('coalesce(amount_delivered * rate, 0)') }}
+        when rate is null then {{ money('0') }}
+        when line_kind = 'return' and amount_delivered > 0 then - {{ converted('amount_delivered', 'rate') }}
+        else {{ converted('amount_delivered', 'rate') }}
     end as amount_line,
-    {{ money('coalesce(discount_delivered * rate, 0)') }} as amount_discount,
-    {{ money(
-        'coalesce(coalesce(tax_delivered, amount_delivered * tax_rate / (1 + tax_rate), 0) * rate, 0)'
-    ) }} as amount_tax,
+    case when rate is null then {{ money('0') }} else {{ converted('discount_delivered', 'rate') }} end
+        as amount_discount,
+    case
+        when rate is null then {{ money('0') }}
+        when tax_delivered is not null then {{ converted('tax_delivered', 'rate') }}
+        when tax_rate is not null
+            then {{ money(
+                'cast(amount_delivered as double) * cast(rate as double)'
+                ~ ' * (cast(tax_rate as double) / (1 + cast(tax_rate as double)))'
+            ) }}
+        else {{ money('0') }}
+    end as amount_tax,
     case when line_kind in ('return', 'cancellation') then stated_returned_order end as stated_returned_order
 from kinds

@@ -1,6 +1,7 @@
 -- One row per product that a catalogue or a line names, with the line rules that fit it.
 --
--- Of several catalogues the most trusted tells; a product only seen on lines takes its label there.
+-- Of several catalogues the most trusted that still lists the product tells; one that none lists any more is
+-- discontinued, and keeps what was last said of it. A product only seen on lines takes its label there.
 {{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}}) }}
 with
 
@@ -15,10 +16,13 @@ catalogue_ranked as (
         products.audience,
         products.unit_price,
         products.is_product,
+        products.is_discontinued,
         products.source,
         row_number() over (
             partition by products.product_id
-            order by coalesce(sources.trust_rank, 1000), products.source, products.row_key
+            order by
+                case when products.is_discontinued then 1 else 0 end,
+                coalesce(sources.trust_rank, 1000), products.source, products.row_key
         ) as preference
     from {{ ref('stg_products') }} as products
     left join {{ source('control', 'sources') }} as sources on products.source = sources.source
@@ -75,6 +79,7 @@ products as (
         catalogue.unit_price,
         catalogue.is_product as is_product_in_catalogue,
         catalogue.product_id is not null as is_in_catalogue,
+        coalesce(catalogue.is_discontinued, false) as is_discontinued,
         coalesce(on_lines.line_count, 0) as line_count
     from catalogue
     full outer join on_lines on catalogue.product_id = on_lines.product_id
@@ -149,6 +154,7 @@ select
     products.audience,
     products.unit_price,
     products.is_in_catalogue,
+    products.is_discontinued,
     coalesce(products.is_product_in_catalogue, true) and coalesce(fits.is_no_product, 0) = 0 as is_product,
     products.line_count,
     coalesce(fits.fitting_rules, '') as fitting_rules

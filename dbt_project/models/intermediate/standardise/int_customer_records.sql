@@ -162,6 +162,8 @@ select
     person_names.last_name_phonetic,
     person_names.first_name_phonetic,
     person_names.is_name_swapped,
+    person_names.first_name_usual,
+    person_names.first_name_sex,
     -- for people to read: as written, where what was written is the name and nothing more
     {{ name_display("case
         when person_names.last_name = records.last_name_plain then records.last_name
@@ -219,7 +221,11 @@ select
     places.commune_code,
     places.department,
     places.region,
-    coalesce(places.country, {{ country_code('records.country_words') }}, company.country) as country,
+    -- No word means home; a word that no country has means that we don't know.
+    case
+        when coalesce(records.country_words, '') = '' or {{ country_code('records.country_words') }} is not null
+            then coalesce(places.country, {{ country_code('records.country_words') }}, company.country)
+    end as country,
     case
         when records.address_line is null and records.postal_code is null and records.city is null then null
         when addresses.street_standard is null and records.address_line is not null then 'placeholder'

@@ -17,7 +17,8 @@ select
     first_seen_on,
     is_active,
     civility,
-    sex,
+    -- told, or that of nearly all who bear the first name
+    coalesce(sex, first_name_sex) as sex,
     first_name,
     first_name_token,
     last_name,
@@ -52,5 +53,6 @@ select
     is_birth_on_placeholder,
     row_hash,
     first_name_formal,
-    is_name_swapped
+    is_name_swapped,
+    first_name_usual
 from records

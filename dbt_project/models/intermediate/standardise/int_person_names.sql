@@ -23,6 +23,8 @@ names as (
 
     select
         name,
+        as_first_name,
+        female_share,
         ln(as_first_name + 20) as first_weight,
         ln(as_last_name + 40) as last_weight
     from {{ ref('names') }}
@@ -138,7 +140,7 @@ parted as (
         true as is_last_first,
         words[1:cut] as last_words,
         words[cut + 1:] as first_words,
-        list_avg(last_weights[1:cut]) + list_avg(first_weights[cut + 1:]) as fit,
+        list_sum(last_weights[1:cut]) + list_sum(first_weights[cut + 1:]) as fit,
         list_bool_or(is_particle[cut + 1:]) or is_particle[cut] as breaks_particle
     from cuts
     where full_name_order <> 'first_last'
@@ -150,10 +152,33 @@ parted as (
         false as is_last_first,
         words[cut + 1:] as last_words,
         words[1:cut] as first_words,
-        list_avg(last_weights[cut + 1:]) + list_avg(first_weights[1:cut]) as fit,
+        list_sum(last_weights[cut + 1:]) + list_sum(first_weights[1:cut]) as fit,
         list_bool_or(is_particle[1:cut]) as breaks_particle
     from cuts
     where full_name_order <> 'last_first'
+
+),
+
+-- Two first names are likelier where people bear them as one (Jean Louis); a word more needs evidence.
+judged as (
+
+    select
+        parted.usage_text,
+        parted.full_name_order,
+        parted.cut,
+        parted.is_last_first,
+        parted.breaks_particle,
+        array_to_string(parted.last_words, ' ') as last_text,
+        array_to_string(parted.first_words, ' ') as first_text,
+        parted.fit
+        - 0.5 * (len(parted.last_words) - 1)
+        + case
+            when len(parted.first_words) = 1 then 0
+            when len(parted.first_words) = 2 and compounds.as_first_name is not null then 2
+            else -3 * (len(parted.first_words) - 1)
+        end as fit
+    from parted
+    left join names as compounds on array_to_string(parted.first_words, ' ') = compounds.name
 
 ),
 
@@ -162,12 +187,12 @@ best_parted as (
     select
         usage_text,
         full_name_order,
-        array_to_string(last_words, ' ') as last_text,
-        array_to_string(first_words, ' ') as first_text
-    from parted
+        last_text,
+        first_text
+    from judged
     qualify row_number() over (
         partition by usage_text, full_name_order
-        order by breaks_particle, fit - 0.5 * (len(last_words) - 1) desc, is_last_first desc, cut
+        order by breaks_particle, fit desc, is_last_first desc, cut
     ) = 1
 
 ),
@@ -276,8 +301,16 @@ select
     last_spoken.phonetic as last_name_phonetic,
     first_spoken.phonetic as first_name_phonetic,
     standard.birth_name,
-    standard.is_name_swapped
+    standard.is_name_swapped,
+    -- how the name sounds, where many people bear it: two such names are two people, not a slip of the hand
+    case when borne.as_first_name >= 500 then first_spoken.phonetic end as first_name_usual,
+    case
+        when borne.as_first_name < 500 then null
+        when borne.female_share >= 0.97 then 'F'
+        when borne.female_share <= 0.03 then 'M'
+    end as first_name_sex
 from standard
 left join spoken as last_spoken on standard.last_name = last_spoken.name
 left join spoken as first_spoken on split_part(standard.first_name, ' ', 1) = first_spoken.name
 left join nicknames on split_part(standard.first_name, ' ', 1) = nicknames.nickname
+left join names as borne on split_part(standard.first_name, ' ', 1) = borne.name

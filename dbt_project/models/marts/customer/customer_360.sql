@@ -10,44 +10,49 @@ preferences as (
         max(case when dimension = '{{ dimension }}' and preference = 1 then preferred_value end)
             as preferred_{{ dimension }},
         {%- endfor %}
-        {{ listed("case when dimension = 'audience' then preferred_value end", 'preferred_value') }} as audiences,
         sum(case when dimension = 'category' then 1 else 0 end) as category_count
     from {{ ref('customer_preferences') }}
+    where preference = 1 or dimension = 'category'
     group by customer_id
 
 ),
 
-buyers as (
+ranges as (
 
     select
         customer_id,
-        cast(amount_net as double) as amount_net
+        {{ listed('preferred_value', 'preferred_value') }} as audiences
+    from {{ ref('customer_preferences') }}
+    where dimension = 'audience'
+    group by customer_id
+
+),
+
+-- A buyer's place among all buyers: the hundredths of them whose net amount is below theirs or equal.
+values_placed as (
+
+    select
+        customer_id,
+        case
+            when count(*) over () = 1 then 99
+            else least(
+                floor(
+                    100.0 * (count(*) over () - rank() over (order by amount_net desc)) / (count(*) over () - 1)
+                ), 99
+            )
+        end / 100.0 as value_percentile
     from {{ ref('int_customer_orders') }}
     where order_count > 0
 
 ),
 
-percentiles as (
+discounts as (
 
     select
-        {%- for percentile in range(1, 100) %}
-        {{ quantile('amount_net', percentile / 100) }} as p{{ percentile }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from buyers
-
-),
-
-values_placed as (
-
-    select
-        buyers.customer_id,
-        (
-            {%- for percentile in range(1, 100) %}
-            case when buyers.amount_net >= percentiles.p{{ percentile }} then 1 else 0 end{{ ' +' if not loop.last }}
-            {%- endfor %}
-        ) / 100.0 as value_percentile
-    from buyers
-    cross join percentiles
+        coalesce(
+            cast(sum(discounted_order_count) as double) / nullif(sum(order_count), 0), 0
+        ) as discounted_order_rate
+    from {{ ref('int_customer_orders') }}
 
 ),
 
@@ -62,12 +67,13 @@ joined as (
         preferences.preferred_audience,
         preferences.preferred_week_day,
         preferences.preferred_hour,
-        preferences.audiences,
+        ranges.audiences,
         preferences.category_count,
         values_placed.value_percentile
     from {{ ref('customers') }} as customers
     cross join {{ source('control', 'as_of') }} as as_of
     left join preferences on customers.customer_id = preferences.customer_id
+    left join ranges on customers.customer_id = ranges.customer_id
     left join values_placed on customers.customer_id = values_placed.customer_id
 
 ),
@@ -159,6 +165,13 @@ select
     end as discount_rate,
     case when orders.order_count > 0 then cast(orders.discounted_order_count as double) / orders.order_count end
         as discounted_order_rate,
+    -- Few purchases tell little: the customer's share is drawn towards that of all, as four more purchases would.
+    case
+        when orders.order_count > 0
+            then
+                (orders.discounted_order_count + 4 * discounts.discounted_order_rate)
+                / (orders.order_count + 4)
+    end as price_sensitivity,
     case
         when orders.purchase_day_count > 1
             then
@@ -207,10 +220,12 @@ select
     plans.plan_reason,
     plans.plan_channel,
     plans.plan_runner_up,
+    plans.plan_runner_up_reason,
     cast(aged.value_percentile as double) as value_percentile,
     {{ stable_bucket('aged.customer_id') }} as control_bucket,
     aged.as_of_on
 from aged
+cross join discounts
 left join {{ ref('int_customer_contact') }} as contact on aged.customer_id = contact.customer_id
 left join {{ ref('int_customer_orders') }} as orders on aged.customer_id = orders.customer_id
 left join {{ ref('int_customer_events') }} as events on aged.customer_id = events.customer_id

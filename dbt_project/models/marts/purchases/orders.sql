@@ -51,6 +51,16 @@ returned_later as (
 
 ),
 
+births as (
+
+    select
+        customer_id,
+        cast(value as date) as birth_on
+    from {{ ref('customer_attributes') }}
+    where attribute = 'birth_on' and value is not null
+
+),
+
 orders as (
 
     select
@@ -64,6 +74,7 @@ orders as (
         cast({{ local_hour('headers.ordered_at', 'company.time_zone') }} as integer) as ordered_hour,
         headers.is_date_inferred,
         headers.ordered_on > as_of.as_of_on as is_future,
+        coalesce(headers.ordered_on < births.birth_on, false) as is_before_birth,
         headers.channel,
         headers.store,
         headers.status,
@@ -88,6 +99,7 @@ orders as (
         coalesce(totals.amount_gross, 0) > 0 and headers.ordered_on <= as_of.as_of_on as is_purchase
     from {{ ref('int_order_headers') }} as headers
     inner join {{ ref('int_order_customers') }} as customers on headers.order_id = customers.order_id
+    left join births on customers.customer_id = births.customer_id
     left join {{ ref('int_same_orders') }} as same_orders on headers.order_id = same_orders.order_id
     left join totals on headers.order_id = totals.order_id
     left join returned_later on headers.order_id = returned_later.order_id
@@ -118,6 +130,7 @@ select
     orders.ordered_hour,
     orders.is_date_inferred,
     orders.is_future,
+    orders.is_before_birth,
     orders.channel,
     orders.store,
     orders.status,

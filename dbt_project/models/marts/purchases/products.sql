@@ -10,5 +10,6 @@ select
     unit_price,
     is_product,
     is_in_catalogue,
+    is_discontinued,
     cast(line_count as integer) as line_count
 from {{ ref('int_products') }}

@@ -52,20 +52,34 @@ by_{{ dimension }} as (
 
 ),
 
-ranked_by_{{ dimension }} as (
+totals_of_{{ dimension }} as (
 
     select
         customer_id,
-        '{{ dimension }}' as dimension,
-        preferred_value,
-        row_number() over (
-            partition by customer_id order by weight desc, times_bought desc, preferred_value
-        ) as preference,
-        times_bought,
-        amount,
-        weight,
-        sum(weight) over (partition by customer_id) as total_weight
+        sum(weight) as total_weight
     from by_{{ dimension }}
+    group by customer_id
+
+),
+
+ranked_by_{{ dimension }} as (
+
+    select
+        by_{{ dimension }}.customer_id,
+        '{{ dimension }}' as dimension,
+        by_{{ dimension }}.preferred_value,
+        row_number() over (
+            partition by by_{{ dimension }}.customer_id
+            order by
+                by_{{ dimension }}.weight desc, by_{{ dimension }}.times_bought desc,
+                by_{{ dimension }}.preferred_value
+        ) as preference,
+        by_{{ dimension }}.times_bought,
+        by_{{ dimension }}.amount,
+        by_{{ dimension }}.weight,
+        totals.total_weight
+    from by_{{ dimension }}
+    inner join totals_of_{{ dimension }} as totals on by_{{ dimension }}.customer_id = totals.customer_id
 
 ),
 

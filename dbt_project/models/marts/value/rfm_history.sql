@@ -1,0 +1,165 @@
+-- One row per customer and spell with one segment of the default RFM method, at the last twelve months'
+-- ends and the as-of date: from `since_on` to before `until_on` (null: still).
+--
+-- Each of those days is scored anew from the orders up to it, so that a backfill gives what daily runs
+-- would have given, and a merge of two customers gives one history. The first spell may have begun before
+-- the first of those days; a day on which the customer has no score ends a spell.
+{{ config(tags=['serve']) }}
+{%- set months = range(1, 13) %}
+with
+
+methods as (
+
+    select * from {{ source('control', 'rfm_settings') }} where is_default
+
+),
+
+-- moment 0 is the as-of date, moment n the last day of the n-th month before
+dates as (
+
+    select
+        {%- for month in months %}
+        {{ days_after(months_after(month_of('as_of_on'), 1 - month), -1) }} as day_{{ month }},
+        {%- endfor %}
+        as_of_on as day_0
+    from {{ source('control', 'as_of') }}
+
+),
+
+orders as (
+
+    select
+        methods.method,
+        orders.customer_id,
+        orders.ordered_on,
+        {{ rfm_is_counted('orders', 'methods') }} as is_counted,
+        {{ rfm_amount('orders', 'methods') }} as amount,
+        case
+            when methods.window_days is null then date '9999-12-31'
+            else {{ days_after('orders.ordered_on', 'methods.window_days') }}
+        end as forgotten_on
+    from {{ ref('orders') }} as orders
+    cross join methods
+    where orders.customer_id <> 'unknown'
+
+),
+
+-- All days in one pass over the orders.
+totals as (
+
+    select
+        orders.method,
+        orders.customer_id
+        {%- for n in range(0, 13) %}
+        {%- set is_known = 'orders.ordered_on <= dates.day_' ~ n ~ ' and orders.forgotten_on > dates.day_' ~ n %},
+        max(case when orders.is_counted and {{ is_known }} then orders.ordered_on end) as last_{{ n }},
+        sum(case when orders.is_counted and {{ is_known }} then 1 else 0 end) as frequency_{{ n }},
+        sum(case when {{ is_known }} then orders.amount else 0 end) as monetary_{{ n }}
+        {%- endfor %}
+    from orders
+    cross join dates
+    group by orders.method, orders.customer_id
+
+),
+
+scored as (
+    {% for n in range(0, 13) %}
+    select
+        totals.method,
+        {{ n }} as moment,
+        totals.customer_id as unit_id,
+        cast({{ days_between('totals.last_' ~ n, 'dates.day_' ~ n) }} as integer) as recency_days,
+        cast(totals.frequency_{{ n }} as integer) as frequency,
+        {{ money('totals.monetary_' ~ n) }} as monetary
+    from totals
+    cross join dates
+    cross join methods
+    where
+        totals.frequency_{{ n }} > 0
+        and (methods.monetary_above is null or totals.monetary_{{ n }} > methods.monetary_above)
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+{{ rfm_scoring('methods', 'moment') }},
+
+segmented as (
+
+    select
+        scores.unit_id as customer_id,
+        scores.moment,
+        scores.recency_score,
+        scores.frequency_score,
+        scores.monetary_score,
+        grid.segment,
+        lag(grid.segment) over (partition by scores.unit_id order by scores.moment desc) as segment_before,
+        lag(scores.moment) over (partition by scores.unit_id order by scores.moment desc) as moment_before
+    from scores
+    inner join methods on scores.method = methods.method
+    inner join {{ source('control', 'rfm_grid') }} as grid
+        on
+            methods.grid = grid.grid
+            and scores.recency_score = grid.recency_score
+            and scores.frequency_score = grid.frequency_score
+
+),
+
+-- A spell's first day, and the last scored day before a gap.
+bounds as (
+
+    select
+        *,
+        case
+            when segment_before is null or segment_before <> segment or moment_before <> moment + 1 then 1
+            else 0
+        end as begins
+    from segmented
+
+),
+
+begun as (
+
+    select
+        *,
+        sum(begins) over (
+            partition by customer_id order by moment desc rows between unbounded preceding and current row
+        ) as spell
+    from bounds
+
+),
+
+spells as (
+
+    select
+        customer_id,
+        spell,
+        max(moment) as first_moment,
+        min(moment) as last_moment,
+        max(segment) as segment,
+        max(case when begins = 1 then recency_score end) as recency_score,
+        max(case when begins = 1 then frequency_score end) as frequency_score,
+        max(case when begins = 1 then monetary_score end) as monetary_score
+    from begun
+    group by customer_id, spell
+
+)
+
+select
+    spells.customer_id,
+    case spells.first_moment
+        {%- for n in range(0, 13) %}
+        when {{ n }} then dates.day_{{ n }}
+        {%- endfor %}
+    end as since_on,
+    case spells.last_moment - 1
+        {%- for n in range(0, 12) %}
+        when {{ n }} then dates.day_{{ n }}
+        {%- endfor %}
+    end as until_on,
+    spells.last_moment = 0 as is_current,
+    spells.segment as rfm_segment,
+    cast(spells.recency_score as integer) as rfm_recency_score,
+    cast(spells.frequency_score as integer) as rfm_frequency_score,
+    cast(spells.monetary_score as integer) as rfm_monetary_score
+from spells
+cross join dates

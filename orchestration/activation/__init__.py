@@ -1,0 +1,23 @@
+"""Activation: audiences leave as files, requests or rows, for people who may be contacted at that moment.
+
+What belongs here: who is in a list now, formats, destinations, and the record of what was delivered. What does
+not: who is in a segment (`segments`), which consents hold (dbt), when a run takes place. No Dagster.
+"""
+
+from orchestration.activation.activate import Outcome, activate, age_hours, in_words
+from orchestration.activation.audience import Published
+from orchestration.activation.erase import erase
+from orchestration.activation.ledger import DELIVERIES, MEMBERS, Delivery, deliveries
+
+__all__ = [
+    "DELIVERIES",
+    "MEMBERS",
+    "Delivery",
+    "Outcome",
+    "Published",
+    "activate",
+    "age_hours",
+    "deliveries",
+    "erase",
+    "in_words",
+]

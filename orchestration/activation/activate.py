@@ -1,0 +1,403 @@
+"""Carry out activations: refuse or prepare, send, and only then record.
+
+What belongs here: the order of effects of one delivery. What does not: each of them.
+
+At least once: a delivery counts when it is recorded, after its destination took it. What dies in between is sent
+again, under the same idempotency key (activation and version) and the same file names, with the people chosen
+afresh: who refused in the meantime is no longer among them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+
+from orchestration import warehouse
+from orchestration.activation import audience as people_of
+from orchestration.activation import files, formats, ledger
+from orchestration.activation.audience import People, Published
+from orchestration.activation.destinations import DeliveryFailed, Parcel, send
+from orchestration.activation.ledger import Delivery
+from orchestration.contracts.activation import Activation
+from orchestration.contracts.loader import did_you_mean
+from orchestration.errors import RcuError, UsageError
+from orchestration.protection import current_key
+from orchestration.settings import Workspace
+from orchestration.warehouse import Connection, literal
+
+Status = Literal["delivered", "unchanged", "already", "refused", "failed", "dry_run"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one activation: counts and messages, never a value of a person.
+
+    `sent`: rows of a full list, events, or those added. `left_out`: reason -> people.
+    """
+
+    activation: str
+    status: Status
+    version: str
+    audience: int = 0
+    sent: int = 0
+    removed: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    files: tuple[dict[str, Any], ...] = ()
+    place: str = ""
+    message: str = ""
+    seconds: float = 0.0
+
+    @property
+    def left_out_count(self) -> int:
+        return sum(self.left_out.values())
+
+    @property
+    def is_well(self) -> bool:
+        return self.status not in ("refused", "failed")
+
+
+def activate(
+    workspace: Workspace,
+    activations: Mapping[str, Activation],
+    published: Published,
+    *,
+    run_id: str,
+    now: dt.datetime,
+    only: set[str] | None = None,
+    dry_run: bool = False,
+    again: bool = False,
+    progress: Progress = lambda message: None,
+) -> tuple[Outcome, ...]:
+    """Carry out `only` (all by default), in the order of their names. Call under the run lock.
+
+    One that fails or is refused does not keep the others from leaving. `again` sends what this version already
+    delivered. Raises UsageError for a name that is not declared.
+    """
+    for name in sorted(only or ()):
+        if name not in activations:
+            raise UsageError(f'no activation "{name}"{did_you_mean(name, activations)}')
+    outcomes = []
+    history: dict[str, list[Delivery]] = {}
+    for delivery in ledger.deliveries(workspace):
+        history.setdefault(delivery.activation, []).append(delivery)
+    connection = warehouse.connect(published.database, read_only=True)
+    try:
+        for name in sorted(activations if only is None else only):
+            started = time.monotonic()
+            call = _Call(workspace, connection, activations[name], published, history.get(name, []), run_id, now)
+            outcome = _one(call, dry_run=dry_run, again=again)
+            outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
+            progress(in_words(outcome))
+            outcomes.append(outcome)
+    finally:
+        connection.close()
+    return tuple(outcomes)
+
+
+def in_words(outcome: Outcome) -> str:
+    """One line for people."""
+    told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(outcome.left_out.items()))
+    counts = f"{outcome.sent} of {outcome.audience}{f', {outcome.removed} removed' if outcome.removed else ''}"
+    left = f" (left out: {told})" if told else ""
+    return {
+        "delivered": f"{outcome.activation}: {counts} sent to {outcome.place}{left}",
+        "unchanged": f"{outcome.activation}: nothing to send{left}",
+        "already": f"{outcome.activation}: version {outcome.version} was delivered before; nothing was sent",
+        "dry_run": f"{outcome.activation}: would send {counts}{left}",
+        "refused": f"{outcome.activation}: refused: {outcome.message}",
+        "failed": outcome.message,
+    }[outcome.status]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One activation being carried out: where, from what, and what was delivered before. `history`: oldest first."""
+
+    workspace: Workspace
+    connection: Connection  # on the published database
+    activation: Activation
+    published: Published
+    history: list[Delivery]
+    run_id: str
+    now: dt.datetime
+
+    @property
+    def done(self) -> list[Delivery]:
+        return [delivery for delivery in self.history if delivery.status in ledger.DONE]
+
+    def attempt(self) -> Delivery:
+        activation, published = self.activation, self.published
+        return Delivery(
+            activation=activation.activation, delivery_key=f"{activation.activation}:{published.version}",
+            attempt=ledger.new_attempt(), status="delivered", version=published.version,
+            as_of_on=published.as_of_on, format=activation.format, channel=activation.channel,
+            purpose=activation.needed_purpose, mode=activation.mode, destination=activation.deliver.kind,
+            ended_at=self.now.astimezone(dt.UTC).replace(tzinfo=None),
+        )  # fmt: skip
+
+
+def _one(call: _Call, *, dry_run: bool, again: bool) -> Outcome:
+    workspace, activation, name, version = (
+        call.workspace, call.activation, call.activation.activation, call.published.version,
+    )  # fmt: skip
+    if not again and any(delivery.version == version for delivery in call.done):
+        return Outcome(name, "already", version)
+    attempt = call.attempt()
+    refusal = _refusal(call.connection, activation, call.published, call.now)
+    if refusal:
+        if not dry_run:
+            ledger.record(workspace, replace(attempt, status="refused", message=refusal), None, run_id=call.run_id)
+        return Outcome(name, "refused", version, message=refusal)
+    # A version that is sent again brings what it brought the first time: it is held against what came before it.
+    before = [delivery for delivery in call.done if delivery.version < version]
+    layout = formats.layout_of(activation)
+    people = people_of.select_people(
+        call.connection,
+        workspace,
+        activation,
+        layout,
+        call.published,
+        key=current_key(workspace) if activation.unsubscribe else None,
+        open_events=_open_events(call, before) if activation.audience.trigger else None,
+    )
+    tables, keys = _changes(call, layout, people, before)
+    try:
+        return _deliver(call, layout, people, tables, keys, attempt, before, dry_run=dry_run)
+    except OSError as error:
+        # A full disk while preparing: nothing has been sent.
+        message = (
+            f"{name}: the files could not be written ({error.strerror}); nothing was sent: make room, then run again"
+        )
+    except RcuError as error:
+        message = str(error) if str(error).startswith(name) else f"{name}: {error}"
+    if not dry_run:
+        _record_failure(workspace, attempt, people, message, call.run_id)
+    return Outcome(name, "failed", version, people.audience, left_out=people.left_out, message=message)
+
+
+def _record_failure(workspace: Workspace, attempt: Delivery, people: People, message: str, run_id: str) -> None:
+    told = replace(attempt, status="failed", message=message, audience_count=people.audience, left_out=people.left_out)
+    try:
+        ledger.record(workspace, told, None, run_id=run_id)
+    except (OSError, duckdb.IOException):
+        pass  # on a full disk the record fails as well; the message is told all the same
+
+
+# --- refusing ----------------------------------------------------------------------------------------
+
+
+def age_hours(published: Published, now: dt.datetime) -> float:
+    """How old what would be sent is: since it was published, or since its date ended where that was earlier."""
+    ended = dt.datetime.combine(published.as_of_on + dt.timedelta(days=1), dt.time(), dt.UTC)
+    return (now - min(published.created_at, ended)).total_seconds() / 3600
+
+
+def _refusal(connection: Connection, activation: Activation, published: Published, now: dt.datetime) -> str:
+    """Why this activation must not leave now; empty: it may."""
+    if published.failed_gates:
+        return f"gate {', '.join(published.failed_gates)} of version {published.version} failed"
+    age = age_hours(published, now)
+    if age > activation.max_age_hours:
+        return (
+            f"version {published.version} is {age:.0f} h old, and max_age_hours is {activation.max_age_hours:g}; "
+            "publish again (`rcu run`)"
+        )
+    names = ", ".join(literal(name) for name in activation.audience.names)
+    if names:
+        wrong = connection.execute(
+            f"select segment, status from segments.sizes where segment in ({names}) "
+            "and as_of_on = (select max(as_of_on) from segments.sizes) order by segment"
+        ).fetchall()
+        known = {segment for segment, _ in wrong}
+        missing = [name for name in activation.audience.names if name not in known]
+        if missing:
+            return (
+                f"segment {', '.join(missing)} is not in version {published.version}; it was declared since: publish "
+                "again (`rcu run`)"
+            )
+        for segment, status in wrong:
+            if status in activation.refuse_sizes:
+                return f"the size of segment {segment} is {status}; look at it (`rcu segment preview {segment}`)"
+    return ""
+
+
+# --- what is sent ------------------------------------------------------------------------------------
+
+
+def _open_events(call: _Call, before: list[Delivery]) -> str:
+    """The events that fired, are not out of date and did not leave yet.
+
+    Those of this version, and of versions whose delivery was tried in vain; an activation that is new does not
+    send what fired before it was there.
+    """
+    version = call.published.version
+    first = min([version, *(delivery.version for delivery in call.history)])
+    sent = ledger.members_of(call.workspace, [delivery.attempt for delivery in before])
+    return (
+        "select * from segments.trigger_events "
+        f"where trigger = {literal(call.activation.audience.trigger or '')} and outcome = 'fired' "
+        f"and channel = {literal(call.activation.channel)} and version between {literal(first)} and {literal(version)} "
+        f"and expires_on >= date '{call.published.as_of_on}' and event_key not in (select member_key from ({sent}))"
+    )
+
+
+def _changes(
+    call: _Call, layout: formats.Layout, people: People, before: list[Delivery]
+) -> tuple[dict[str, pa.Table], dict[str, list[str]]]:
+    """The rows of each action, under the names of the layout, and the member keys of each."""
+    names = [column.name for column in layout.columns]
+    connection, activation = call.connection, call.activation
+    if activation.mode == "full":
+        table = people.rows
+        # Events are added to those that left before; a list of people replaces the one before.
+        action = "add" if activation.audience.trigger else "full"
+        return {action: _named(table, names)}, {action: table.column("member_key").to_pylist()}
+    last = before[-1].attempt if before else ""
+    connection.register("now_sent", people.rows.select(["member_key", "identity"]))
+    connection.execute(
+        "create or replace temp table before_sent as select member_key, identity "
+        f"from ({ledger.members_of(call.workspace, [last])})"
+    )
+    # Whoever is known by another address today is added under it and removed under the old one.
+    added = {
+        key
+        for (key,) in connection.execute(
+            "select member_key from now_sent anti join temp.before_sent using (member_key, identity)"
+        ).fetchall()
+    }
+    gone = connection.execute(
+        "select member_key, identity from temp.before_sent anti join now_sent using (member_key, identity) "
+        "order by member_key"
+    ).fetchall()
+    connection.unregister("now_sent")
+    mask = pa.array([key in added for key in people.rows.column("member_key").to_pylist()], pa.bool_())
+    table = people.rows.filter(mask)
+    removed = removal_table(layout, [identity for _, identity in gone])
+    return (
+        {"add": _named(table, names), "remove": removed},
+        {"add": table.column("member_key").to_pylist(), "remove": [key for key, _ in gone]},
+    )
+
+
+def removal_table(layout: formats.Layout, identities: list[str]) -> pa.Table:
+    """The rows that take people away again: the columns by which the destination knows them."""
+    told = [json.loads(identity) for identity in identities]
+    return pa.table({name: pa.array([one.get(name) for one in told], pa.string()) for name in layout.identity})
+
+
+def _named(table: pa.Table, names: list[str]) -> pa.Table:
+    columns = table.select([f"c{index}" for index in range(len(names))])
+    return columns.rename_columns(names)
+
+
+# --- sending -----------------------------------------------------------------------------------------
+
+
+def _deliver(
+    call: _Call, layout: formats.Layout, people: People, tables: dict[str, pa.Table], keys: dict[str, list[str]],
+    attempt: Delivery, before: list[Delivery], *, dry_run: bool,
+) -> Outcome:  # fmt: skip
+    workspace, activation, published = call.workspace, call.activation, call.published
+    name, version = activation.activation, published.version
+    sent = sum(table.num_rows for action, table in tables.items() if action != "remove")
+    removed = tables["remove"].num_rows if "remove" in tables else 0
+    is_list = activation.mode == "full" and not activation.audience.trigger
+    outcome = Outcome(name, "dry_run", version, people.audience, sent, removed, people.left_out)
+    attempt = replace(
+        attempt, audience_count=people.audience, sent_count=people.rows.num_rows, added_count=sent,
+        removed_count=removed, left_out=people.left_out,
+    )  # fmt: skip
+    if dry_run:
+        return outcome
+    if not is_list and sent + removed == 0:
+        _remember(call, replace(attempt, status="unchanged"), people, before)
+        return replace(outcome, status="unchanged")
+    with _scratch(workspace) as folder:
+        stem = f"{name}-{version}"
+        written = [
+            file for action, table in tables.items() for file in files.write(table, layout, folder, stem, action)
+        ]
+        told = manifest(activation, published, attempt, people, written, before)
+        parcel = Parcel(
+            activation, workspace, version, attempt.delivery_key, stem, tuple(written),
+            files.write_manifest(told, folder, stem), tables, keys, is_list,
+        )  # fmt: skip
+        place = send(parcel)
+        attempt = replace(attempt, files=[file.told() for file in written])
+    _remember(call, attempt, people, before)
+    return replace(outcome, status="delivered", files=tuple(attempt.files), place=place)
+
+
+def _remember(call: _Call, attempt: Delivery, people: People, before: list[Delivery]) -> None:
+    members = people.rows.select(["member_key", "customer_id", "identity"])
+    try:
+        ledger.record(call.workspace, attempt, members, run_id=call.run_id)
+    except (OSError, duckdb.IOException) as error:
+        raise DeliveryFailed(
+            f"{attempt.activation}: the registry could not be written ({type(error).__name__}), so the delivery does not "
+            "count: make room; it is sent again under the same key"
+        ) from None
+    if not call.activation.audience.trigger:
+        kept = [attempt.attempt, *(delivery.attempt for delivery in before[-1:])]
+        ledger.drop_older_members(call.workspace, attempt.activation, kept)
+
+
+def manifest(
+    activation: Activation, published: Published, attempt: Delivery, people: People,
+    written: list[files.WrittenFile], before: list[Delivery],
+) -> dict[str, Any]:  # fmt: skip
+    """What a delivery tells of itself. It holds no clock: repeated, it is the same unless its people changed."""
+    meant: dict[str, Any] = (
+        {"trigger": activation.audience.trigger}
+        if activation.audience.trigger
+        else {"segments": list(activation.audience.names)}
+    )
+    return {
+        "activation": activation.activation,
+        "label": activation.label.model_dump(),
+        "objective": activation.objective,
+        "idempotency_key": attempt.delivery_key,
+        "version": published.version,
+        "as_of_on": published.as_of_on.isoformat(),
+        "published_at": published.created_at.isoformat(),
+        "audience": meant,
+        "format": activation.format,
+        "channel": activation.channel,
+        "purpose": activation.needed_purpose,
+        "mode": activation.mode,
+        "since_version": before[-1].version if activation.mode == "delta" and before else None,
+        "files": [file.told() for file in written],
+        "rows": sum(file.rows for file in written),
+        "audience_count": people.audience,
+        "list_count": people.rows.num_rows,
+        "left_out_count": people.audience - people.rows.num_rows,
+        "left_out": people.left_out,
+        "left_out_details": people.details,
+    }
+
+
+@contextmanager
+def _scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder of this delivery alone; what a killed run left is swept first."""
+    parent = workspace.build / "activation"
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True, mode=0o700)
+    try:
+        yield Path(tempfile.mkdtemp(dir=parent))
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+__all__ = ["DeliveryFailed", "Outcome", "activate", "age_hours", "in_words"]

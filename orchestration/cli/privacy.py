@@ -1,0 +1,272 @@
+"""Commands on personal data: access, erase, object, requests, retain, register."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from orchestration.cli.app import DAY, cli, escape, near, out
+from orchestration.errors import UsageError
+from orchestration.settings import Workspace
+
+_WHO = "CUSTOMER_ID | EMAIL | SOURCE RECORD_ID"
+
+
+def _catalogue(workspace: Workspace) -> Any:
+    from orchestration.contracts.catalogue import load_catalogue
+
+    workspace.prepare()
+    return load_catalogue(workspace.declarations)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar=_WHO)
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a readable page to this file.")
+@click.option("--portable", is_flag=True, help="Only what the person gave or caused (portability).")
+@click.option("--request", "request_id", help="The request that this answers; it is closed.")
+@click.option("--by", "who", default="", help="Who answers (with --request).")
+@click.pass_obj
+def access(
+    workspace: Workspace, what: tuple[str, ...], page: Path | None, portable: bool, request_id: str | None, who: str
+) -> None:
+    """Everything held about a person, with where it came from, as JSON (or a page with --html)."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    if request_id and not who:
+        raise UsageError("--request goes with --by: who answers")
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    with run_lock(workspace, "rcu access"):
+        person = privacy.find_person(workspace, what)
+        told = privacy.access_person(workspace, catalogue.company, catalogue.retention, person)
+        if request_id:
+            privacy.close(workspace, request_id, "answered", on=today, done_by=who)
+    if page:
+        _write(page, privacy.access_html(told, on=today))
+        out.print(f"written: {near(page)} (readable by you alone; it holds personal data)")
+    else:
+        click.echo(json.dumps(privacy.portable(told) if portable else told, ensure_ascii=False, indent=1))
+
+
+@cli.command()
+@click.argument("what", nargs=-1, metavar=_WHO)
+@click.option("--request", "request_id", help="The delivered request that this carries out.")
+@click.option("--by", "who", default="", help="Who decides.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def erase(
+    workspace: Workspace, what: tuple[str, ...], request_id: str | None, who: str, yes: bool, as_json: bool
+) -> None:
+    """Erase a person everywhere; without an argument, complete an erasure that was interrupted."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    with run_lock(workspace, "rcu erase"):
+        done = privacy.resume(workspace, catalogue.sources)
+        if what:
+            person = privacy.find_person(workspace, what)
+            records = len(person.subject.records)
+            if not yes:
+                click.confirm(
+                    f"Erase {person.customer_id or 'this record'} ({records} records)? This cannot be undone",
+                    abort=True,
+                )
+            if request_id:
+                known = {request.request_id: request for request in privacy.requests(workspace)}
+                if request_id not in known or known[request_id].state != "open":
+                    raise UsageError(f'there is no open request "{request_id}"; `rcu requests` lists them')
+            else:
+                request_id = privacy.open_request(
+                    workspace, "erasure", received_on=today, customer_id=person.customer_id, done_by=who
+                )
+            done.append(
+                privacy.erase(
+                    workspace,
+                    catalogue.sources,
+                    person.subject,
+                    request_id=request_id,
+                    on=today,
+                    done_by=who or "rcu erase",
+                )
+            )
+    if as_json:
+        click.echo(json.dumps([vars(report) for report in done], default=str))
+        return
+    for report in done:
+        counts = report.counts
+        out.print(
+            f"erased, request {report.request_id}: {report.records} records, "
+            f"{counts.get('deliveries_rows_removed', 0)} rows removed and {counts.get('deliveries_rows_anonymised', 0)} "
+            f"order lines made anonymous in landing, {counts.get('deliveries_archived_files', 0)} original files and "
+            f"{counts.get('publications_publications', 0)} publications written anew"
+        )
+        if counts.get("removal_files"):
+            out.print(f"send the {counts['removal_files']} removal files in {near(workspace.exports / 'removals')}")
+        for name in report.waiting_files:
+            out.print(f"[yellow]warning:[/] inbox/{escape(name)} holds the person; it is cleaned when it is taken")
+    if not done:
+        out.print("nothing to do: no erasure was interrupted (name a person to erase)")
+    else:
+        out.print("the build was removed; the next `rcu run` makes it anew")
+
+
+@cli.command("object")
+@click.argument("what", nargs=-1, required=True, metavar=_WHO)
+@click.option("--by", "who", default="", help="Who enters it.")
+@click.pass_obj
+def object_(workspace: Workspace, what: tuple[str, ...], who: str) -> None:
+    """Put a person on the list of those who are not contacted."""
+    from orchestration import privacy, suppression
+    from orchestration.warehouse import run_lock
+
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    named: dict[Any, set[str]] = {"email": {suppression.email_key(what[0])}} if "@" in what[0] else {}
+    with run_lock(workspace, "rcu object"):
+        try:
+            person = privacy.find_person(workspace, what)
+        except UsageError:
+            if not named:
+                raise
+            # An address that several carry, or nobody yet, is refused as such: it binds whoever holds it.
+            person = privacy.Person(None, privacy.Subject())
+        request_id = privacy.open_request(
+            workspace, "objection", received_on=today, customer_id=person.customer_id, done_by=who
+        )
+        new = privacy.object_to_contact(workspace, person.subject, named, since_on=today, request_id=request_id)
+        privacy.close(workspace, request_id, "answered", on=today, done_by=who or "rcu object")
+    told = person.customer_id or "the address"
+    out.print(f"{told} is not contacted any more ({new} new entries); exports heed it now, tables from the next run")
+
+
+@cli.command("requests")
+@click.option("--open", "kind", help="Enter a request: access, erasure, rectification, objection, portability.")
+@click.option("--customer", help="Who asked (with --open): a customer id.")
+@click.option("--received", type=DAY, help="Day it was received (with --open; default: today).")
+@click.option("--close", "request_id", help="Note how a request ended (with --as and --by).")
+@click.option("--as", "event", type=click.Choice(["answered", "refused", "extended"]), help="How it ended.")
+@click.option("--by", "who", default="", help="Who enters it.")
+@click.option("--all", "show_all", is_flag=True, help="Closed ones too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per request.")
+@click.pass_obj
+def requests_(
+    workspace: Workspace, kind: str | None, customer: str | None, received: dt.date | None, request_id: str | None,
+    event: str | None, who: str, show_all: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """The ledger of requests: what was asked, until when an answer is due; enter and close them."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    if kind:
+        if not customer:
+            raise UsageError("--open goes with --customer: whose request it is")
+        if received and received > today:
+            raise UsageError(f"--received {received} is in the future; today is {today}")
+        with run_lock(workspace, "rcu requests"):
+            person = privacy.find_person(workspace, [customer])
+            new = privacy.open_request(
+                workspace, kind, received_on=received or today, customer_id=person.customer_id, done_by=who
+            )
+        out.print(f"{new}: {kind}, entered")
+        return
+    if request_id:
+        if not event or not who:
+            raise UsageError("--close goes with --as answered|refused|extended and --by: who decides")
+        with run_lock(workspace, "rcu requests"):
+            closed = privacy.close(workspace, request_id, event, on=today, done_by=who)
+        out.print(f"{request_id}: {closed.state}, due {closed.due_on}")
+        return
+    found = [one for one in privacy.requests(workspace) if show_all or one.state == "open"]
+    if as_json:
+        for one in found:
+            click.echo(json.dumps({**vars(one), "is_overdue": one.is_overdue(today)}, default=str))
+        return
+    table = Table(title=f"{len(found)} requests", title_justify="left", title_style="bold")
+    for column in ("request", "kind", "received", "due", "state", "customer", "origin", "note"):
+        table.add_column(column)
+    for one in found:
+        state = "[red]overdue[/]" if one.is_overdue(today) else one.state
+        table.add_row(
+            escape(one.request_id), one.request_type, str(one.received_on), str(one.due_on), state,
+            one.customer_id or "", escape(one.origin), escape(one.reason),
+        )  # fmt: skip
+    out.print(table)
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Count what would go; change nothing.")
+@click.option("--on", type=DAY, help="As of this day (default: today).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def retain(workspace: Workspace, dry_run: bool, on: dt.date | None, as_json: bool) -> None:
+    """Remove what was kept long enough, as declarations/retention.yml says."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    if on and on > today:
+        raise UsageError(f"--on {on} is in the future: what is not due yet would go; today is {today}")
+
+    def expire_runs(before: dt.date, is_dry: bool) -> int:
+        from orchestration.cli.runs import write_instance_settings
+
+        if not (workspace.dagster_home / "history").exists():
+            return 0
+        write_instance_settings(workspace)
+        from dagster import DagsterInstance
+
+        from orchestration.defs.privacy import expire_runs as expire
+
+        with DagsterInstance.get() as instance:
+            return expire(instance, before, is_dry)
+
+    with run_lock(workspace, "rcu retain"):
+        report = privacy.retain(
+            workspace, catalogue.sources, catalogue.retention, on=on or today, is_dry=dry_run, expire_runs=expire_runs
+        )
+    if as_json:
+        click.echo(json.dumps({"on": str(report.on), "is_dry": report.is_dry, **report.counts(), "rows": report.rows}))
+        return
+    table = Table(title=f"retention as of {report.on}{' (dry run)' if dry_run else ''}", title_justify="left")
+    table.add_column("what")
+    table.add_column("would go" if dry_run else "removed", justify="right")
+    for name, count in report.counts().items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    out.print(table)
+
+
+@cli.command()
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page to this file.")
+@click.pass_obj
+def register(workspace: Workspace, page: Path | None) -> None:
+    """The register of processing (GDPR, article 30), from the declarations, as Markdown (or a page with --html)."""
+    from orchestration import privacy
+
+    catalogue = _catalogue(workspace)
+    if page:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(privacy.processing_html(catalogue, catalogue.retention), encoding="utf-8")
+        out.print(f"written: {near(page)}")
+    else:
+        click.echo(privacy.processing_markdown(catalogue, catalogue.retention), nl=False)

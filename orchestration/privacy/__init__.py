@@ -1,0 +1,45 @@
+"""Privacy requests: who is meant, what is held, what is erased, and the ledger that tells it was done in time.
+
+What belongs here: finding the person (`people`), the ledger of requests (`ledger`), the order in which every
+domain erases (`erasure`), the answer to an access request (`access`), objections (`objections`), retention
+(`retention`), the register of processing (`processing`). What does not: how a domain's own files are changed;
+each has its own `erase`. This package stands above the other domains, and is the only one that calls several.
+
+Privacy is not as-of: what is known now counts for every run, backfill, rollback and export.
+"""
+
+from orchestration.contracts.subject import Subject
+from orchestration.privacy.access import access_html, access_person, portable
+from orchestration.privacy.daily import DailyReport, before_landing
+from orchestration.privacy.erasure import ErasureReport, erase, resume
+from orchestration.privacy.ledger import Request, close, open_request, overdue, requests, write_requests
+from orchestration.privacy.objections import object_to_contact, write_suppressed
+from orchestration.privacy.people import Person, find_person
+from orchestration.privacy.processing import processing_html, processing_markdown
+from orchestration.privacy.retention import RetentionReport, retain
+
+__all__ = [
+    "DailyReport",
+    "ErasureReport",
+    "Person",
+    "Request",
+    "RetentionReport",
+    "Subject",
+    "access_html",
+    "access_person",
+    "before_landing",
+    "close",
+    "erase",
+    "find_person",
+    "object_to_contact",
+    "open_request",
+    "overdue",
+    "portable",
+    "processing_html",
+    "processing_markdown",
+    "requests",
+    "resume",
+    "retain",
+    "write_requests",
+    "write_suppressed",
+]

@@ -1,0 +1,309 @@
+"""What an erasure does to publications: each kept one is written anew without the person.
+
+What belongs here: the published databases, their Parquet copies and manifests. What does not: who is erased.
+
+A DuckDB file keeps the bytes of a deleted row: so every table is copied into a fresh file, which takes the
+place of the old one. Aggregates stay as they were published: a count says nothing of one person.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration import rewriting, warehouse
+from orchestration.contracts.subject import UNKNOWN, PersonalTable, Subject, publication_tables
+from orchestration.publish.publications import Publication, list_publications, remove_folder
+from orchestration.publish.views import drop_views
+from orchestration.settings import Workspace
+from orchestration.warehouse import Connection, literal, quote
+
+DATABASE = "rcu.duckdb"
+
+
+@dataclass(frozen=True)
+class PublicationsErased:
+    """Publications written anew, and rows taken out of them."""
+
+    publications: int = 0
+    rows: int = 0
+
+
+def erase(
+    workspace: Workspace,
+    subject: Subject,
+    *,
+    erased_on: dt.date,
+    on_publication: Callable[[str], None] = lambda _: None,
+) -> PublicationsErased:
+    """Write every kept publication anew without the person. Call under the run lock; safe to call again."""
+    publications = rows = 0
+    for publication in list_publications(workspace):
+        taken = _rewrite(publication, subject, erased_on)
+        if taken:
+            publications += 1
+            rows += taken
+        on_publication(publication.version)
+    drop_views(workspace)  # made from a publication; the next run makes them anew
+    return PublicationsErased(publications, rows)
+
+
+def drop_builds(workspace: Workspace) -> int:
+    """Remove the build databases: they are caches, which the next run makes anew. Returns how many went."""
+    removed = 0
+    for database in (workspace.build_file, workspace.scratch_file):
+        for file in (database, database.with_name(database.name + ".wal")):
+            if file.exists():
+                file.unlink()
+                removed += 1
+    return removed
+
+
+def expire(workspace: Workspace, *, before: dt.date, is_dry: bool) -> list[str]:
+    """Remove publications made before a day; the current one always stays. Returns their versions."""
+    old = [p for p in list_publications(workspace) if not p.is_current and p.created_at[:10] < before.isoformat()]
+    if not is_dry:
+        for publication in old:
+            remove_folder(publication.path)
+    return [publication.version for publication in old]
+
+
+def _rewrite(publication: Publication, subject: Subject, erased_on: dt.date) -> int:
+    folder = publication.path
+    _open_up(folder)
+    old, new = folder / DATABASE, folder / f".{DATABASE}.erasing.tmp"
+    new.unlink(missing_ok=True)
+    changed: dict[str, int] = {}
+    taken = 0
+    plan = {table.name: table for table in publication_tables()}
+    connection = warehouse.connect()
+    try:
+        connection.execute(f"attach {literal(str(old))} as old (read_only)")
+        connection.execute(f"attach {literal(str(new))} as rcu")
+        _load(connection, subject)
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = 'old' order by all"
+        ).fetchall()
+        for schema, name in tables:
+            connection.execute(f"create schema if not exists rcu.{quote(schema)}")
+            full_name = f"{'rcu' if schema == 'main' else schema}.{name}"
+            place = f"{quote(schema)}.{quote(name)}"
+            query = f"select * from old.{place}"
+            hits = 0
+            if full_name in plan:
+                hits = _count(
+                    connection, f"old.{place} where {_concerned(connection, plan[full_name], place, subject)}"
+                )
+                if hits:
+                    query = without(connection, plan[full_name], f"old.{place}", subject, erased_on)
+            connection.execute(f"create table rcu.{place} as {query}")
+            if hits:
+                changed[full_name] = _count(connection, f"rcu.{place}")
+                taken += hits
+        _copy_comments(connection)
+        connection.execute("checkpoint rcu")
+        for full_name in sorted(changed):
+            schema, name = full_name.split(".")
+            copy = folder / "parquet" / schema / f"{name}.parquet"
+            temporary = copy.with_name(f".{copy.name}.erasing.tmp")
+            stored = f"{quote('main' if schema == 'rcu' else schema)}.{quote(name)}"
+            connection.execute(
+                f"copy (select * from rcu.{stored}) to {literal(str(temporary))} (format parquet, compression zstd)"
+            )
+            rewriting.replace(temporary, copy)
+        connection.execute("detach rcu")
+        connection.execute("detach old")
+    finally:
+        connection.close()
+    if changed:
+        rewriting.replace(new, old)
+        _mend_manifest(folder, changed)
+    new.unlink(missing_ok=True)
+    _seal(folder)
+    return taken
+
+
+def _load(connection: Connection, subject: Subject) -> None:
+    connection.execute("create temp table s_ids (customer_id varchar)")
+    connection.execute("insert into s_ids select unnest(?::varchar[])", [sorted(subject.customer_ids)])
+    connection.execute("create temp table s_records (source varchar, record_id varchar)")
+    pairs = sorted(subject.records)
+    connection.execute(
+        "insert into s_records select unnest(?::varchar[]), unnest(?::varchar[])",
+        [[source for source, _ in pairs], [record for _, record in pairs]],
+    )
+
+
+def is_theirs(table: PersonalTable) -> str:
+    """The SQL test that tells the person's rows in one published table."""
+    tests = [f"{quote(column)} in (select customer_id from s_ids)" for column in table.ids]
+    tests += [f"({quote(a)}, {quote(b)}) in (select (source, record_id) from s_records)" for a, b in table.records]
+    return "(" + " or ".join(f"coalesce({test}, false)" for test in tests) + ")" if tests else "false"
+
+
+def without(connection: Connection, table: PersonalTable, place: str, subject: Subject, erased_on: dt.date) -> str:
+    """The query over a published table that leaves the person out."""
+    columns = [(row[0], row[1]) for row in connection.execute(f"describe {place}").fetchall()]
+    test = is_theirs(table)
+    if table.name == "rcu.customer_id_history":
+        return _history(place, [name for name, _ in columns], erased_on)
+    pattern = rewriting.pattern_of(subject.texts)
+    selected = []
+    for name, kind in columns:
+        cell = quote(name)
+        if table.treatment == "anonymise" and name in table.ids:
+            cell = f"case when {test} then {literal(UNKNOWN)} else {cell} end as {cell}"
+        elif table.treatment == "anonymise" and name in table.personal and name not in table.kept:
+            cell = f"case when not {test} then {cell} end as {cell}"
+        elif pattern is not None and kind == "VARCHAR" and name in table.searched and name not in table.kept:
+            # What the person alone carries, in a row about somebody else: the cell goes, not the row.
+            cell = f"case when not coalesce({_matches(cell, subject)}, false) then {cell} end as {cell}"
+        selected.append(cell)
+    if table.treatment == "anonymise":
+        return f"select {', '.join(selected)} from {place}"
+    if table.name == "rcu.households":
+        living = place.replace('"households"', '"customers"')
+        left = f"(select household_id from {living} where customer_id not in (select customer_id from s_ids))"
+        gone = f"(select household_id from {living} where customer_id in (select customer_id from s_ids))"
+        test = f"(household_id in {gone} and household_id not in (select household_id from {left} where household_id is not null))"
+    return f"select {', '.join(selected)} from {place} where not {test}"
+
+
+def _matches(cell: str, subject: Subject) -> str:
+    forms = sorted({form.lower() for text in subject.texts for form in (text, json.dumps(text)[1:-1]) if text.strip()})
+    listed = "|".join(re.escape(form) for form in forms)
+    return f"regexp_matches(lower({cell}), {literal(f'(^|[^a-z0-9])({listed})($|[^a-z0-9])')})"
+
+
+def _history(place: str, names: list[str], erased_on: dt.date) -> str:
+    """An id stays known as what it was, created once and erased: whoever holds it learns that it is gone."""
+    is_theirs_sql = "customer_id in (select customer_id from s_ids)"
+    values = {
+        "event": "'erased'", "event_on": f"date '{erased_on}'", "successor_id": "'erased'",
+        "record_count": "cast(0 as integer)", "reason": "'an erasure was asked for'", "current_customer_id": "'erased'",
+    }  # fmt: skip
+    first = ", ".join("'erased' as current_customer_id" if n == "current_customer_id" else quote(n) for n in names)
+    added = ", ".join(f"{values[n]} as {n}" if n in values else quote(n) for n in names)
+    return (
+        f"select * from {place} where not {is_theirs_sql} "
+        f"union all select {first} from {place} where {is_theirs_sql} and event = 'created' "
+        f"union all select {added} from {place} where {is_theirs_sql} "
+        "qualify row_number() over (partition by customer_id order by event_on, event) = 1"
+    )
+
+
+def held(connection: Connection, subject: Subject) -> dict[str, list[dict[str, object]]]:
+    """What the publication attached as `rcu` holds of a person, by table: the rows that `erase` would change."""
+    _load(connection, subject)
+    told: dict[str, list[dict[str, object]]] = {}
+    for table in publication_tables():
+        schema, name = table.full_place
+        if not _exists(connection, schema, name):
+            continue
+        place = f"rcu.{quote(schema)}.{quote(name)}"
+        test = is_theirs(table)
+        if table.name == "rcu.households":
+            test = (
+                "household_id in (select household_id from rcu.main.customers "
+                "where customer_id in (select customer_id from s_ids))"
+            )
+        texts = [
+            _matches(quote(column), subject)
+            for column in table.searched
+            if subject.texts and _kind_of(connection, place, column) == "VARCHAR"
+        ]
+        test = " or ".join([test, *(f"coalesce({one}, false)" for one in texts)])
+        result = connection.execute(f"select * from {place} where {test} order by all")
+        names = [item[0] for item in result.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        if rows:
+            told[table.name] = rows
+    return told
+
+
+def _exists(connection: Connection, schema: str, name: str) -> bool:
+    return (
+        connection.execute(
+            "select 1 from duckdb_tables() where database_name = 'rcu' and schema_name = ? and table_name = ?",
+            [schema, name],
+        ).fetchone()
+        is not None
+    )
+
+
+def _kind_of(connection: Connection, place: str, column: str) -> str:
+    found = {row[0]: row[1] for row in connection.execute(f"describe {place}").fetchall()}
+    return str(found.get(column, ""))
+
+
+def _concerned(connection: Connection, table: PersonalTable, place: str, subject: Subject) -> str:
+    """The SQL test of the rows that an erasure changes or removes."""
+    columns = {row[0]: row[1] for row in connection.execute(f"describe old.{place}").fetchall()}
+    test = is_theirs(table)
+    if table.name == "rcu.customer_id_history":
+        return f"({test}) and customer_id in (select customer_id from s_ids) and coalesce(current_customer_id, '') <> 'erased'"
+    if table.name == "rcu.households":
+        customers = place.replace('"households"', '"customers"')
+        return (
+            f"household_id in (select household_id from old.{customers} "
+            "where customer_id in (select customer_id from s_ids))"
+        )
+    if table.treatment == "anonymise":
+        return test
+    texts = [
+        f"coalesce({_matches(quote(column), subject)}, false)"
+        for column in table.searched
+        if subject.texts and columns.get(column) == "VARCHAR" and column not in table.kept
+    ]
+    return "(" + " or ".join([test, *texts]) + ")"
+
+
+def _copy_comments(connection: Connection) -> None:
+    found = connection.execute(
+        "select schema_name, table_name, '', comment from duckdb_tables() "
+        "where comment is not null and database_name = 'old' union all "
+        "select schema_name, table_name, column_name, comment from duckdb_columns() "
+        "where comment is not null and database_name = 'old' order by all"
+    ).fetchall()
+    for schema, table, column, comment in found:
+        place = f"rcu.{quote(schema)}.{quote(table)}"
+        named = f"column {place}.{quote(column)}" if column else f"table {place}"
+        connection.execute(f"comment on {named} is {literal(comment)}")
+
+
+def _mend_manifest(folder: Path, changed: dict[str, int]) -> None:
+    path = folder / "manifest.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["database"]["sha256"] = _sha256(folder / DATABASE)
+    for name, rows in changed.items():
+        table = told["tables"][name]
+        table["rows"], table["sha256"] = rows, _sha256(folder / table["file"])
+    temporary = folder / ".manifest.erasing.tmp"
+    temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    rewriting.replace(temporary, path)
+
+
+def _open_up(folder: Path) -> None:
+    for path in [folder, *(below for below in folder.rglob("*") if below.is_dir())]:
+        path.chmod(0o750)
+
+
+def _seal(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.chmod(0o550 if path.is_dir() else 0o440)
+    folder.chmod(0o550)
+
+
+def _count(connection: Connection, place: str) -> int:
+    row = connection.execute(f"select count(*) from {place}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+"""The ledger of requests: due dates, states, and lines that come out of order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from orchestration import warehouse
+from orchestration.errors import UsageError
+from orchestration.privacy import ledger
+from orchestration.settings import Workspace
+
+DAY = dt.date(2026, 1, 31)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("received", "months", "due"),
+    [
+        ("2026-01-31", 1, "2026-02-28"), ("2028-01-31", 1, "2028-02-29"), ("2026-12-15", 1, "2027-01-15"),
+        ("2026-01-31", 3, "2026-04-30"), ("2026-03-31", -36, "2023-03-31"), ("2026-01-15", -1, "2025-12-15"),
+    ],
+)  # fmt: skip
+def test_a_request_is_due_the_same_day_of_a_later_month(received: str, months: int, due: str) -> None:
+    assert ledger.due(dt.date.fromisoformat(received), months) == dt.date.fromisoformat(due)
+
+
+def test_an_open_request_is_overdue_the_day_after_it_was_due(workspace: Workspace) -> None:
+    number = ledger.open_request(workspace, "access", received_on=DAY, customer_id="c1")
+    assert ledger.overdue(workspace, dt.date(2026, 2, 28)) == []
+    assert [one.request_id for one in ledger.overdue(workspace, dt.date(2026, 3, 1))] == [number]
+    ledger.close(workspace, number, "extended", on=DAY, done_by="dpo")
+    assert ledger.overdue(workspace, dt.date(2026, 3, 1)) == []
+    ledger.close(workspace, number, "answered", on=dt.date(2026, 3, 2), done_by="dpo")
+    assert ledger.overdue(workspace, dt.date(2030, 1, 1)) == []
+    assert ledger.requests(workspace)[0].state == "answered"
+
+
+def test_an_answer_before_its_request_closes_nothing(workspace: Workspace) -> None:
+    ledger.append(workspace, [("R1", "erasure", "answered", DAY, None, "dpo", "", {})])
+    ledger.append(workspace, [("R1", "erasure", "received", DAY + dt.timedelta(days=9), None, "dpo", "", {})])
+    (request,) = ledger.requests(workspace)
+    assert (request.state, request.is_irregular) == ("open", True)
+
+
+def test_what_cannot_be_closed_is_told_in_one_line(workspace: Workspace) -> None:
+    number = ledger.open_request(workspace, "access", received_on=DAY)
+    ledger.close(workspace, number, "refused", on=DAY, done_by="dpo")
+    for call, match in (
+        (lambda: ledger.close(workspace, "nope", "answered", on=DAY, done_by="x"), "no request"),
+        (lambda: ledger.close(workspace, number, "answered", on=DAY, done_by="x"), "already"),
+        (lambda: ledger.open_request(workspace, "forget", received_on=DAY), "no kind of request"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            call()
+
+
+def test_the_published_ledger_says_what_is_overdue(workspace: Workspace) -> None:
+    ledger.open_request(workspace, "access", received_on=DAY, request_id="A")
+    ledger.open_request(workspace, "access", received_on=dt.date(2026, 3, 20), request_id="B")
+    connection = warehouse.connect()
+    assert ledger.write_requests(connection, workspace, today=dt.date(2026, 3, 31)) == 1
+    rows = connection.execute("select request_id, due_on, is_overdue from audit.privacy_requests order by 1").fetchall()
+    connection.close()
+    assert rows == [("A", dt.date(2026, 2, 28), True), ("B", dt.date(2026, 4, 20), False)]
