@@ -68,11 +68,10 @@ def activation_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition)
                     now=dt.datetime.now(dt.UTC),
                     only=only,
                 )
+        _tell_what_did_not_leave(outcomes)
         for outcome in outcomes:
             key = keys[outcome.activation]
-            if not outcome.is_well:
-                progress.info(activation.in_words(outcome))
-            elif outcome.status != "already":
+            if outcome.is_well and outcome.status != "already":
                 yield dg.MaterializeResult(asset_key=key, metadata=_numbers(outcome))
             if key in checks:
                 yield dg.AssetCheckResult(
@@ -85,6 +84,17 @@ def activation_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition)
                 )
 
     return send
+
+
+def _tell_what_did_not_leave(outcomes: tuple[Outcome, ...]) -> None:
+    """One line per reason: an old publication is refused by every activation alike."""
+    told: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if not outcome.is_well:
+            told.setdefault(outcome.message, []).append(outcome)
+    for message, those in told.items():
+        alone = activation.in_words(those[0])
+        progress.info(alone if len(those) == 1 else f"{len(those)} activations {those[0].status}: {message}")
 
 
 def _numbers(outcome: Outcome) -> dict[str, float | int | str]:

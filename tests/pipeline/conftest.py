@@ -25,10 +25,19 @@ class Extracts:
         return dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC).date()
 
     def deliver(self, shop: Shop, *days: dt.date) -> int:
-        """Put the files received on these days into the shop's inbox; returns how many."""
+        """Put the files received on these days into the shop's inbox; returns how many.
+
+        Privacy requests arrive on the first day only: one that arrives later binds every day before it too,
+        and a backfill would rightly not give what the daily runs gave.
+        """
         inbox = shop.data / "inbox"
         inbox.mkdir(parents=True, exist_ok=True)
-        files = [file for file in sorted(self.folder.iterdir()) if self.received_on(file) in days]
+        files = [
+            file
+            for file in sorted(self.folder.iterdir())
+            if self.received_on(file) in days
+            and (self.received_on(file) == FIRST or not file.name.startswith("demandes_rgpd"))
+        ]
         for file in files:
             shutil.copy2(file, inbox / file.name)
         return len(files)
