@@ -131,11 +131,11 @@ def test_the_asset_graph_shows_every_layer(ui: str, page: Page) -> None:
         page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
 
 
-def test_the_ui_shows_the_daily_schedule_and_the_inbox_sensor(ui: str) -> None:
+def test_the_ui_shows_the_schedules_and_the_inbox_sensor(ui: str) -> None:
     told = ask(ui, "{ repositoriesOrError { ... on RepositoryConnection { nodes { schedules { name } sensors { name } "
                    "jobs { name } } } } }")  # fmt: skip
     [repository] = told["repositoriesOrError"]["nodes"]
-    assert {s["name"] for s in repository["schedules"]} == {"every_day"}
+    assert {s["name"] for s in repository["schedules"]} == {"every_day", "every_sunday"}
     assert "inbox" in {s["name"] for s in repository["sensors"]}
     assert {"daily", "today", "backfill"} <= {j["name"] for j in repository["jobs"]}
 
