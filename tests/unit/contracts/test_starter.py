@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestration.contracts.catalogue import load_catalogue
 from orchestration.contracts.source import load_source
@@ -70,3 +71,14 @@ def test_the_extract_that_the_starter_shows_has_the_columns_of_its_contract(tmp_
     columns = set(header.removeprefix("#").strip().split(";"))
     source = load_source(path)
     assert columns == {column for _, column in source.columns_read()} | set(source.ignored)
+
+
+def test_the_starter_matches_as_the_demo_does_but_trains_its_own_model(tmp_path: Path) -> None:
+    write_starter(tmp_path / "shop")
+    project = Path(__file__).resolve().parents[3]
+    starter, demo = (
+        yaml.safe_load((root / "declarations" / "matching.yml").read_text(encoding="utf-8"))
+        for root in (tmp_path / "shop", project)
+    )
+    assert demo["model"].pop("file")
+    assert starter == demo
