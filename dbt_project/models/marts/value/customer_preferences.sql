@@ -56,7 +56,8 @@ totals_of_{{ dimension }} as (
 
     select
         customer_id,
-        sum(weight) as total_weight
+        -- Money adds up before it becomes a double: a sum of doubles depends on their order.
+        cast(sum({{ 'amount' if is_of_product else 'times_bought' }}) as double) as total_weight
     from by_{{ dimension }}
     group by customer_id
 
