@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,25 +27,33 @@ def test_a_backfill_of_three_days_gives_what_three_daily_runs_gave(history: Hist
     shop, past = history.shop, DAYS[:3]
     pointer, registry = shop.current.resolve(), registry_files(shop)
     (shop.data / "published").chmod(0o750)
-    daily = {day: contents(history.publications[day]) for day in past}
-    for day in past:
-        _forget(history.publications[day])
-    shop.rcu("run", "--from", past[0].isoformat(), "--to", past[-1].isoformat())
-    for day in past:
-        [publication] = (shop.data / "published").glob(f"rcu-{day:%Y%m%d}-*")
-        again = contents(publication)
-        differing = {table for table in daily[day].keys() | again.keys() if daily[day].get(table) != again.get(table)}
-        assert differing == set(), f"{day}"
+    with ExitStack() as put_back:
+        daily = {day: contents(put_back.enter_context(aside(history.publications[day]))) for day in past}
+        shop.rcu("run", "--from", past[0].isoformat(), "--to", past[-1].isoformat())
+        for day in past:
+            [publication] = (shop.data / "published").glob(f"rcu-{day:%Y%m%d}-*")
+            again = contents(publication)
+            tables = daily[day].keys() | again.keys()
+            differing = {table for table in tables if daily[day].get(table) != again.get(table)}
+            assert differing == set(), f"{day}"
     assert shop.current.resolve() == pointer
     assert registry_files(shop) == registry
 
 
-def _forget(publication: Path) -> None:
-    """Put a publication aside, so that the backfill has to make it again."""
-    aside = publication.parent.parent / "aside"
-    aside.mkdir(exist_ok=True)
+@contextmanager
+def aside(publication: Path) -> Iterator[Path]:
+    """Put a publication aside, so that a backfill has to make it again; afterwards it takes that one's place."""
+    folder = publication.parent.parent / "aside"
+    folder.mkdir(exist_ok=True)
     publication.chmod(0o750)
-    publication.rename(aside / publication.name)
+    kept = publication.rename(folder / publication.name)
+    try:
+        yield kept
+    finally:
+        for again in publication.parent.glob(f"{publication.name[:-4]}*"):
+            again.chmod(0o750)
+            again.rename(folder / f"{again.name}-again")
+        kept.rename(publication)
 
 
 def test_all_days_at_once_give_the_same_customers_as_day_by_day(
