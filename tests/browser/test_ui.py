@@ -127,7 +127,8 @@ def test_the_daily_job_launched_for_the_latest_partition_succeeds(ui: str, page:
 
 def test_the_asset_graph_shows_every_layer(ui: str, page: Page) -> None:
     page.goto(f"{ui}/asset-groups")
-    for group in ("sources", "landing", "prepare", "customers", "marts", "scores", "segments", "publication"):
+    for group in ("sources", "landing", "prepare", "customers", "marts", "scores", "segments", "publication",
+                  "activation"):  # fmt: skip
         page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
 
 
