@@ -37,8 +37,8 @@ run: setup  ## Make the demo retailer's extracts if there are none, and run the 
 ui: setup  ## Open Dagster on http://localhost:3000
 	@$(BIN)/rcu ui
 
-test: setup lint  ## Lint, then run every test
-	@$(BIN)/python -m pytest
+test: setup lint  ## Lint, then run every test, one worker per processor
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 lint: setup  ## Check style, types and the import rules
 	@$(BIN)/ruff check .

@@ -10,6 +10,28 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+#: What takes longest is begun first, so that no processor waits at the end for another.
+LONGEST = ["history", "tests/pipeline/test_kill.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers share nothing: the tests that look at one history of runs stay together, all others by file."""
+    groups = {item.nodeid: _group(item) for item in items}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
+    items.sort(key=lambda item: _turn(groups[item.nodeid]))
+
+
+def _group(item: pytest.Item) -> str:
+    return "history" if "history" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+
+
+def _turn(group: str) -> int:
+    if group in LONGEST:
+        return LONGEST.index(group)
+    return len(LONGEST) + (not group.startswith("tests/pipeline"))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The root of the repository."""

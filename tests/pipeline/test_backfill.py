@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,12 +24,12 @@ def registry_files(shop: Shop) -> set[str]:
     }
 
 
-def test_a_backfill_of_three_days_gives_what_three_daily_runs_gave(history: History) -> None:
+def test_a_backfill_of_three_days_gives_what_three_daily_runs_gave(history: History, tmp_path: Path) -> None:
     shop, past = history.shop, DAYS[:3]
     pointer, registry = shop.current.resolve(), registry_files(shop)
     (shop.data / "published").chmod(0o750)
     with ExitStack() as put_back:
-        daily = {day: contents(put_back.enter_context(aside(history.publications[day]))) for day in past}
+        daily = {day: contents(put_back.enter_context(aside(history.publications[day], tmp_path))) for day in past}
         shop.rcu("run", "--from", past[0].isoformat(), "--to", past[-1].isoformat())
         for day in past:
             [publication] = (shop.data / "published").glob(f"rcu-{day:%Y%m%d}-*")
@@ -41,12 +42,14 @@ def test_a_backfill_of_three_days_gives_what_three_daily_runs_gave(history: Hist
 
 
 @contextmanager
-def aside(publication: Path) -> Iterator[Path]:
-    """Put a publication aside, so that a backfill has to make it again; afterwards it takes that one's place."""
-    folder = publication.parent.parent / "aside"
-    folder.mkdir(exist_ok=True)
+def aside(publication: Path, folder: Path) -> Iterator[Path]:
+    """Put a publication aside, so that a backfill has to make it again; afterwards it takes that one's place.
+
+    Nothing is left in the workspace, where a file too many is a copy that an erasure would not know.
+    """
     publication.chmod(0o750)
     kept = publication.rename(folder / publication.name)
+    mode = stat.S_IMODE(publication.parent.stat().st_mode)
     try:
         yield kept
     finally:
@@ -54,6 +57,7 @@ def aside(publication: Path) -> Iterator[Path]:
             again.chmod(0o750)
             again.rename(folder / f"{again.name}-again")
         kept.rename(publication)
+        publication.parent.chmod(mode)
 
 
 def test_all_days_at_once_give_the_same_customers_as_day_by_day(

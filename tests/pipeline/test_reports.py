@@ -149,7 +149,8 @@ def test_rcu_report_tells_where_they_are(history: History, folder: Path) -> None
     assert all(f"{name}.html" in told for name in PAGES) and "personal data" in told
 
 
-def test_rcu_report_writes_what_is_missing(history: History, folder: Path) -> None:
+def test_rcu_report_writes_what_is_missing(history: History) -> None:
+    folder = history.shop.data / "reports" / history.shop.current.resolve().name.removeprefix("rcu-")
     before = page(folder, "segments")
     (folder / "segments.html").unlink()
     history.shop.rcu("report")
