@@ -14,6 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 LONGEST = ["history", "tests/pipeline/test_kill.py"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Workers share nothing: the tests that look at one history of runs stay together, all others by file."""
     groups = {item.nodeid: _group(item) for item in items}
