@@ -38,7 +38,7 @@ ui: setup  ## Open Dagster on http://localhost:3000
 	@$(BIN)/rcu ui
 
 test: setup lint  ## Lint, then run every test, one worker per processor
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 lint: setup  ## Check style, types and the import rules
 	@$(BIN)/ruff check .

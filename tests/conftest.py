@@ -6,31 +6,43 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+
+#: Pipeline tests that run on workspaces of their own; all others look at one history of runs, made once.
+APART = {"test_bad_purchases.py", "test_cdnow.py", "test_kill.py", "test_online_retail.py"}
 
 #: What takes longest is begun first, so that no processor waits at the end for another.
 LONGEST = ["history", "tests/pipeline/test_kill.py"]
 
 
-@pytest.hookimpl(tryfirst=True)
+class TogetherByGroup(LoadScopeScheduling):
+    """Workers share nothing, so what one group of tests prepares is prepared by one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TogetherByGroup:
+    return TogetherByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers share nothing: the tests that look at one history of runs stay together, all others by file."""
-    groups = {item.nodeid: _group(item) for item in items}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
-    items.sort(key=lambda item: _turn(groups[item.nodeid]))
+    items.sort(key=lambda item: _turn(group_of(item.nodeid)))
 
 
-def _group(item: pytest.Item) -> str:
-    return "history" if "history" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+def group_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    folder, _, name = file.rpartition("/")
+    return "history" if folder == "tests/pipeline" and name not in APART else file
 
 
 def _turn(group: str) -> int:
     if group in LONGEST:
         return LONGEST.index(group)
-    return len(LONGEST) + (not group.startswith("tests/pipeline"))
+    return len(LONGEST) + (not group.startswith(("tests/pipeline", "tests/browser")))
 
 
 @pytest.fixture(scope="session")
