@@ -375,6 +375,17 @@ class Source(Declaration):
         return value
 
     @property
+    def questions(self) -> int:
+        """How many things are still to decide. While there is one, this is a draft and nothing is read by it."""
+        return len(self.todo) + sum(
+            rule.todo is not None for delivery in self.delivers.values() for rule in delivery.columns.values()
+        )
+
+    @property
+    def is_draft(self) -> bool:
+        return self.questions > 0
+
+    @property
     def is_nested(self) -> bool:
         """Rows are JSON objects: column names are paths."""
         return self.file.format in ("json", "jsonl")
@@ -437,11 +448,17 @@ def _date_expression(date_format: str) -> str:
     return "".join("%" if piece == "%%" else _DIRECTIVES.get(piece) or re.escape(piece) for piece in pieces)
 
 
-def load_source(path: Path, root: Path | None = None) -> Source:
-    """Read one contract. Raises DeclarationError with every problem found."""
+def load_source(path: Path, root: Path | None = None, *, drafts_pass: bool = False) -> Source:
+    """Read one contract. Raises DeclarationError with every problem found.
+
+    `drafts_pass`: what is wrong in a draft stops nobody, as nothing is read by it; but a required source that is a
+    draft would be missed.
+    """
     document = read_document(path, root)
     source = validate(document, Source)
     problems = check_source(source, document)
+    if drafts_pass and source.is_draft and not source.required:
+        problems = []
     if source.source != path.stem:
         problems.append(
             document.problem(("source",), f'the file is called "{path.name}": source should be "{path.stem}"')

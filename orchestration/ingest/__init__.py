@@ -5,7 +5,7 @@ after landing, where no code knows a source by name. No Dagster.
 """
 
 from orchestration.ingest.assembly import AssembleReport, assemble
-from orchestration.ingest.erase import erase, expire_files, expire_grants, held, sweep, waiting_files
+from orchestration.ingest.erase import archived_files, erase, expire_files, expire_grants, held, sweep, waiting_files
 from orchestration.ingest.landing import IngestReport, ingest
 from orchestration.ingest.replay import replay, rows_to_mend, write_rows_to_mend
 from orchestration.ingest.states import SourceState, refused_files, source_states
@@ -14,6 +14,7 @@ __all__ = [
     "AssembleReport",
     "IngestReport",
     "SourceState",
+    "archived_files",
     "assemble",
     "erase",
     "expire_files",

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from orchestration import landed
 from orchestration.contracts import source as source_contract
 from orchestration.contracts.entities import CUSTOMER, ENTITIES, LANDING_COLUMNS, SQL_TYPES, VERSION_COLUMNS, Entity
 from orchestration.contracts.source import Source
@@ -136,10 +137,8 @@ def _write_batches(connection: Connection, counting: list[FileRecord]) -> None:
 
 
 def _write_entity(connection: Connection, workspace: Workspace, entity: Entity, counting: list[FileRecord]) -> int:
-    files = [workspace.landing / entity.name / "_empty.parquet"]
-    files += [landing_file(workspace, entity, r) for r in counting if (r.entity_rows or {}).get(entity.name)]
-    listing = ", ".join(literal(str(file)) for file in files)
-    files_sql = f"read_parquet([{listing}], union_by_name = true, hive_partitioning = false)"
+    files = [landing_file(workspace, entity, r) for r in counting if (r.entity_rows or {}).get(entity.name)]
+    files_sql = landed.rows(workspace, entity, files)
     if entity.is_state:
         query = _versions(entity, files_sql)
     else:

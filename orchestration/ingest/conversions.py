@@ -25,6 +25,7 @@ from orchestration.contracts.source import (
     extra_column,
     reading,
 )
+from orchestration.ingest.zones import local_to_utc, utc
 from orchestration.warehouse import literal, quote
 
 #: Finds the text of a column of the file, as SQL. The path `@...` and `$...` are those of `each`.
@@ -49,13 +50,18 @@ class Check:
 class EntityQuery:
     """The SQL of one entity of one source.
 
-    `rows`: a select over the raw rows with `r` (the source row), `line_number`, the canonical columns,
-    `row_key`, `row_hash` and `failure`: null, or the index in `checks` of the first check that failed.
+    `rows`: a select over the raw rows with `r` (the source row), `line_number`, the canonical columns that the
+    contract fills, `row_key`, `row_hash` and `failure`: null, or the index in `checks` of the first check that
+    failed. `columns`: those canonical columns. `is_row_by_row`: no row's values depend on another row.
+    `is_own_key`: the entity's one key column is the `row_key`.
     """
 
     entity: Entity
     rows: str
     checks: tuple[Check, ...]
+    columns: tuple[str, ...]
+    is_row_by_row: bool
+    is_own_key: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class RowSource:
     is_typed: bool = False
     paths: JsonPaths | None = None
     blanks: Blanks = "any"
+    row: str = "rowid"
 
     def text(self, name: str, nulls: tuple[str, ...]) -> str:
         """The trimmed text of a column; null where it stands for "no value"."""
@@ -147,10 +154,16 @@ def read_number(text: str, decimal: str, thousands: str | None, *, is_typed: boo
 def read_boolean(text: str, true_values: tuple[str, ...] | None, false_values: tuple[str, ...] | None) -> str:
     """A text as boolean. Declared words are compared as written, the usual ones whatever their case."""
     if true_values is None and false_values is None:
-        return (
-            f"case when lower({text}) in ({sql_list(_TRUE)}) then true "
-            f"when lower({text}) in ({sql_list(_FALSE)}) then false end"
+        # Lists of more than five words would be made a join.
+        letters = " ".join(
+            f"when contains({literal(''.join(w + w.upper() for w in words if len(w) == 1))}, {text}) then {value}"
+            for words, value in ((_TRUE, "true"), (_FALSE, "false"))
         )
+        longer = " ".join(
+            f"when lower({text}) in ({sql_list([word for word in words if len(word) > 1])}) then {value}"
+            for words, value in ((_TRUE, "true"), (_FALSE, "false"))
+        )
+        return f"case when length({text}) = 1 then case {letters} end else case {longer} end end"
     branches = ""
     if true_values:
         branches += f" when {text} in ({sql_list(true_values)}) then true"
@@ -163,9 +176,19 @@ def read_boolean(text: str, true_values: tuple[str, ...] | None, false_values: t
     return f"case{branches} end"
 
 
-def _parsed(text: str, date_format: str) -> str:
-    """try_strptime that also refuses what it would misread: short years, missing leading zeros."""
-    parsed = f"try_strptime({text}, {literal(date_format)})"
+class Parsed:
+    """Texts read as times, each in a column of its own: the conversions around it use it several times."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.columns: dict[str, str] = {}
+
+    def column(self, expression: str) -> str:
+        return self.columns.setdefault(expression, f"{self.prefix}{len(self.columns)}")
+
+
+def _guarded(text: str, date_format: str, parsed: str, value: str) -> str:
+    """`value`, but for what try_strptime misreads: short years, missing leading zeros."""
     directives = re.findall(r"%-?[A-Za-z]", date_format)
     rest = re.sub(r"%-?[A-Za-z]", "", date_format)
     guards = []
@@ -174,8 +197,16 @@ def _parsed(text: str, date_format: str) -> str:
         width = len(rest) + sum(_FIXED_WIDTHS[directive] for directive in directives)
         guards.append(f"length({text}) = {width}")
     if "%Y" in directives:
-        guards.append(f"year({parsed}) >= 1000")
-    return f"case when {' and '.join(guards)} then {parsed} end" if guards else parsed
+        guards.append(f"{parsed} >= timestamp '1000-01-01'")
+    return f"case when {' and '.join(guards)} then {value} end" if guards else value
+
+
+def _parsed(text: str, date_format: str, apart: Parsed | None = None) -> str:
+    """A text as local timestamp."""
+    parsed = f"try_strptime({text}, {literal(date_format)})"
+    if apart is not None:
+        parsed = apart.column(parsed)
+    return _guarded(text, date_format, parsed, parsed)
 
 
 def _iso_date(text: str) -> str:
@@ -186,19 +217,27 @@ def _iso_date(text: str) -> str:
     )
 
 
-def read_date(text: str, formats: tuple[str, ...] | None, *, is_typed: bool, not_after: dt.date | None = None) -> str:
+def read_date(
+    text: str,
+    formats: tuple[str, ...] | None,
+    *,
+    is_typed: bool,
+    not_after: dt.date | None = None,
+    apart: Parsed | None = None,
+) -> str:
     """A text as date: the first format that fits; ISO where none is declared.
 
     `not_after`: a year of two digits that would lead past this day (a birth date) means a century less.
+    `apart`: takes what the first format reads, which most rows are in; the others are tried where it fails.
     """
-    tried = []
+    tried: list[str] = []
     for date_format in formats or ("iso",):
         if date_format == "iso":
             tried.append(_iso_date(text))
         elif date_format.startswith("unix"):
             tried.append(f"cast({_from_unix(text, date_format)} as date)")
         else:
-            value = f"cast({_parsed(text, date_format)} as date)"
+            value = f"cast({_parsed(text, date_format, None if tried else apart)} as date)"
             if not_after and "%y" in date_format:
                 value = (
                     f"case when {value} > date '{not_after}' "
@@ -220,12 +259,9 @@ def _from_unix(text: str, date_format: str) -> str:
     )
 
 
-def _utc(moment: str) -> str:
-    """A timestamptz as UTC timestamp: its own microseconds, where `timezone('UTC', ...)` asks the calendar again."""
-    return f"make_timestamp(epoch_us({moment}))"
-
-
-def _iso_timestamp(text: str, zone: str) -> str:
+def _iso_timestamp(text: str, zone: str, apart: Parsed | None = None) -> str:
+    local = f"try_cast({text} as timestamp)"
+    here = local_to_utc(apart.column(local), zone) if apart else utc(local, zone)
     # Casting "...+02:00" to timestamp would drop the offset without a word: parse it apart.
     has_zone = (
         f"(length({text}) > 16 and "
@@ -233,23 +269,31 @@ def _iso_timestamp(text: str, zone: str) -> str:
     )
     return (
         f"case when not {text}[1] between '0' and '9' then null "
-        f"when {has_zone} then {_utc(f'try_cast({text} as timestamptz)')} "
-        f"else {_utc(f'timezone({literal(zone)}, try_cast({text} as timestamp))')} end"
+        f"when {has_zone} then {utc(f'try_cast({text} as timestamptz)', '')} else {here} end"
     )
 
 
-def read_timestamp(text: str, formats: tuple[str, ...] | None, zone: str, *, is_typed: bool) -> str:
-    """A text as UTC timestamp; without zone in the text, it is a time of `zone`."""
-    tried = []
+def _local_time(text: str, date_format: str, zone: str, apart: Parsed | None) -> str:
+    if apart is None:
+        return utc(_parsed(text, date_format), zone)
+    parsed = apart.column(f"try_strptime({text}, {literal(date_format)})")
+    return _guarded(text, date_format, parsed, local_to_utc(parsed, zone))
+
+
+def read_timestamp(
+    text: str, formats: tuple[str, ...] | None, zone: str, *, is_typed: bool, apart: Parsed | None = None
+) -> str:
+    """A text as UTC timestamp; without zone in the text, it is a time of `zone`. `apart`: as in `read_date`."""
+    tried: list[str] = []
     for date_format in formats or ("iso",):
         if date_format == "iso":
-            tried.append(_iso_timestamp(text, zone))
+            tried.append(_iso_timestamp(text, zone, None if tried else apart))
         elif date_format.startswith("unix"):
             tried.append(_from_unix(text, date_format))
         elif "%z" in date_format:
             tried.append(f"timezone('UTC', try_strptime({text}, {literal(date_format)}))")
         else:
-            tried.append(_utc(f"timezone({literal(zone)}, {_parsed(text, date_format)})"))
+            tried.append(_local_time(text, date_format, zone, None if tried else apart))
     if is_typed and formats and "iso" not in formats:
         tried.append(_iso_timestamp(text, zone))
     return tried[0] if len(tried) == 1 else f"coalesce({', '.join(tried)})"
@@ -282,22 +326,34 @@ def _json_texts(lists: list[str]) -> str:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The steps of one canonical column: `text` over the raw row, `value` over the text's alias."""
+    """The steps of one canonical column.
+
+    `text` over the raw row; `read` over the text's alias and what was parsed apart (empty: nothing to read);
+    `value` and `checks` over the aliases of both.
+    """
 
     column: Column
     alias: str
     text: str
+    read: str
     value: str
     checks: tuple[tuple[str, Check], ...]
 
 
 def _plan(
-    index: int, column: Column, rule: ColumnRule, source: Source, rows: RowSource, zone: str, business_on: dt.date
+    index: int,
+    column: Column,
+    rule: ColumnRule,
+    source: Source,
+    rows: RowSource,
+    zone: str,
+    business_on: dt.date,
+    apart: Parsed,
 ) -> _Plan:
     layout = source.file
     alias = f"t{index}"
     if rule.constant is not None:
-        return _Plan(column, alias, "", _constant(rule.constant, column, zone), ())
+        return _Plan(column, alias, "", "", _constant(rule.constant, column, zone), ())
     names = rule.columns or ()
     texts = [rows.text(name, layout.nulls) for name in names]
     text = texts[0]
@@ -316,7 +372,8 @@ def _plan(
         read_from, unknown = _through_table(alias, rule, rule.values)
         if is_strict and not rule.answers_otherwise:
             checks.append((unknown, Check(shown, "values", f"not one of the {len(rule.values)} known values")))
-    value, reason = _read(read_from, column, rule, layout, rows, zone, business_on)
+    read, reason = _read(read_from, column, rule, layout, rows, zone, business_on, apart)
+    value = alias if read == alias else f"v{index}"
     if reason and is_strict:
         # A good token may lack this part (an address has no phone): the part that every token has decides.
         proof = token_part(read_from, "channel", business_on) if rule.read == "unsubscribe_token" else value
@@ -325,7 +382,7 @@ def _plan(
         value = f"coalesce({value}, {_constant(rule.default, column, zone)})"
     if rule.required:
         checks.append((f"({value}) is null", Check(shown, "required", "no value, and the contract requires one")))
-    return _Plan(column, alias, text, value, tuple(checks))
+    return _Plan(column, alias, text, "" if read == alias else read, value, tuple(checks))
 
 
 def _through_table(text: str, rule: ColumnRule, table: dict[str, str | None]) -> tuple[str, str]:
@@ -339,7 +396,14 @@ def _through_table(text: str, rule: ColumnRule, table: dict[str, str | None]) ->
 
 
 def _read(
-    text: str, column: Column, rule: ColumnRule, layout: FileLayout, rows: RowSource, zone: str, business_on: dt.date
+    text: str,
+    column: Column,
+    rule: ColumnRule,
+    layout: FileLayout,
+    rows: RowSource,
+    zone: str,
+    business_on: dt.date,
+    apart: Parsed,
 ) -> tuple[str, str]:
     """(the value as SQL, the reason when it cannot be read; empty: it always can)."""
     read = reading(rule, column)
@@ -364,12 +428,12 @@ def _read(
         wanted = " or ".join("ISO 8601" if item == "iso" else item for item in rule.format or ("iso",))
         if column.kind == "date":
             limit = business_on if column.name == "birth_on" else None
-            value = read_date(text, rule.format, is_typed=rows.is_typed, not_after=limit)
+            value = read_date(text, rule.format, is_typed=rows.is_typed, not_after=limit, apart=apart)
         elif read == "date":
-            day = f"cast({read_date(text, rule.format, is_typed=rows.is_typed)} as timestamp)"
-            value = _utc(f"timezone({literal(zone)}, {day})")
+            day = f"cast({read_date(text, rule.format, is_typed=rows.is_typed, apart=apart)} as timestamp)"
+            value = utc(day, zone)
         else:
-            value = read_timestamp(text, rule.format, zone, is_typed=rows.is_typed)
+            value = read_timestamp(text, rule.format, zone, is_typed=rows.is_typed, apart=apart)
         return value, f"not a {read} as {wanted}"
     if column.kind == "json":
         return _json_value(text, column, rule, rows), ""
@@ -415,8 +479,9 @@ def entity_query(
     NUL bytes somewhere; rows with one in a mapped column are refused.
     """
     nulls = source.file.nulls
+    apart = Parsed("p")
     plans = [
-        _plan(index, column, delivery.columns[column.name], source, rows, zone, business_on)
+        _plan(index, column, delivery.columns[column.name], source, rows, zone, business_on, apart)
         for index, column in enumerate(entity.columns)
         if column.name in delivery.columns
     ]
@@ -436,9 +501,12 @@ def entity_query(
         lists = [_texts_of(rows.text(name, nulls), is_nested=rows.is_nested) for name in delivery.tags]
         texts["g"] = _json_texts(lists)
         values["tags"] = "g"
-    return EntityQuery(
-        entity, _select(source, entity, delivery, rows, texts, values, keys, checks), tuple(c for _, c in checks)
-    )
+    reads = {plan.value: plan.read for plan in plans if plan.read}
+    columns = tuple(c.name for c in entity.columns if c.name in values or c.name in entity.keys)
+    query = _select(source, entity, delivery, rows, texts, apart, reads, values, columns, keys, checks)
+    is_row_by_row = not any(" over (" in value for value in values.values())
+    is_own_key = len(entity.keys) == 1 and keys == quote(entity.keys[0])
+    return EntityQuery(entity, query, tuple(check for _, check in checks), columns, is_row_by_row, is_own_key)
 
 
 def _keys(
@@ -472,6 +540,8 @@ def _keys(
         missing = []
     if missing:
         return ""
+    if len(entity.keys) == 1:
+        return quote(entity.keys[0])
     return "concat_ws('|', " + ", ".join(quote(name) for name in entity.keys) + ")"
 
 
@@ -491,16 +561,23 @@ def _select(
     delivery: Delivery,
     rows: RowSource,
     texts: dict[str, str],
+    apart: Parsed,
+    reads: dict[str, str],
     values: dict[str, str],
+    names: tuple[str, ...],
     key: str,
     checks: list[tuple[str, Check]],
 ) -> str:
+    """One select within the other: texts, what is read from them, canonical columns with what failed, hash, key.
+
+    What a later step uses twice is a column of an earlier one: within one select it would be worked out twice.
+    """
     carried = "r, line_number" + (", position" if delivery.each else "")
     ignored = filter_sql(source, rows)
     where = [f"not ({ignored})"] if ignored else []
     applies = [rows.test(delivery.when, source.file.nulls)] if delivery.when else []
     parsed = rows.paths.texts("row", "line") if rows.paths else ""
-    base = f"select rowid as r, {rows.line_number} as line_number, *{parsed} from {rows.table}"
+    base = f"select {rows.row} as r, {rows.line_number} as line_number, *{parsed} from {rows.table}"
     if delivery.each and rows.paths:
         elements = f"json_extract(line, {literal(json_path(delivery.each) + '[*]')})"
         inside = f"select *, {elements} as elements from ({base})"
@@ -513,10 +590,14 @@ def _select(
     condition = f" where {' and '.join([*where, *applies])}" if where or applies else ""
     named = "".join(f", {expression} as {alias}" for alias, expression in texts.items())
     first = f"select {carried}{named} from ({base}){condition}"
+    for step in ({alias: text for text, alias in apart.columns.items()}, reads):
+        if step:
+            first = f"select *, {', '.join(f'{value} as {alias}' for alias, value in step.items())} from ({first})"
 
     columns = [
         f"cast({values.get(column.name, 'null')} as {SQL_TYPES[column.kind]}) as {quote(column.name)}"
         for column in entity.columns
+        if column.name in names
     ]
     cases = " ".join(f"when {test} then {index}" for index, (test, _) in enumerate(checks))
     failure = f"case {cases} end" if cases else "cast(null as integer)"
@@ -552,17 +633,27 @@ def _as_varchar(name: str) -> str:
     return f"cast({quote(name)} as varchar)"
 
 
-def landing_select(query: EntityQuery, source: str, batch_id: str, business_on: dt.date, available_on: dt.date) -> str:
-    """The columns of a landing file, in order, over rows that have those of `query.rows`."""
+def landing_select(
+    query: EntityQuery, source: str, batch_id: str, business_on: dt.date, available_on: str, line_number: str = ""
+) -> str:
+    """The columns of a landing file, in order, over rows that have those of `query.rows`.
+
+    `available_on`, `line_number`: SQL; a `line_number` left empty is not written, nor is a `row_key` that is a column
+    of the entity already.
+    """
     fixed = {
         "source": literal(source),
         "batch_id": literal(batch_id),
         "business_on": f"date '{business_on}'",
-        "available_on": f"date '{available_on}'",
+        "available_on": available_on,
+        "line_number": line_number,
+        "row_key": "" if query.is_own_key else "row_key",
     }
-    names = [quote(column.name) for column in query.entity.columns]
+    names = [quote(name) for name in query.columns]
     for column in LANDING_COLUMNS:
         value = fixed.get(column.name, quote(column.name))
+        if not value:
+            continue
         names.append(f"cast({value} as {SQL_TYPES[column.kind]}) as {quote(column.name)}")
     return ", ".join(names)
 

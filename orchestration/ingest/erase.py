@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import rewriting, suppression, warehouse
+from orchestration import landed, rewriting, searching, suppression, warehouse
 from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.source import OWN_IDS, Source
 from orchestration.contracts.subject import FINANCIAL_ENTITIES, PersonalTable, Subject, landing_tables
@@ -83,7 +83,7 @@ def erase(
         found = _find(connection, workspace, None)
         for batch, numbers in lines.items():
             found.dropped_lines.setdefault(batch, set()).update(numbers)
-        files, edited = _originals(workspace, sources, known, found, pattern, None)
+        files, edited = _originals(connection, workspace, sources, known, found, pattern, None)
         _blank_quarantine(workspace, lines)
         landing_files = _rewrite_landing(connection, workspace, found)
     finally:
@@ -117,7 +117,7 @@ def sweep(workspace: Workspace, sources: Mapping[str, Source], *, since: dt.date
         lines = _listed_lines(workspace, new)
         for batch, numbers in lines.items():
             found.dropped_lines.setdefault(batch, set()).update(numbers)
-        files, edited = _originals(workspace, sources, every, found, None, {r.sha256 for r in new})
+        files, edited = _originals(connection, workspace, sources, every, found, None, {r.sha256 for r in new})
         _blank_quarantine(workspace, lines)
         landing_files = _rewrite_landing(connection, workspace, found)
     finally:
@@ -187,7 +187,7 @@ def _listed(
         files = _files(workspace, table.name, batches)
         if not files:
             continue
-        rows = _scan(files)
+        rows = _scan(workspace, table.name, files)
         for source, record in table.records:
             records |= set(
                 connection.execute(
@@ -215,19 +215,15 @@ def _listed(
 
 def _files(workspace: Workspace, entity: str, batches: set[tuple[str, str]] | None) -> list[str]:
     found = []
-    for path in sorted((workspace.landing / entity).glob("source=*/batch=*/*.parquet")):
+    for path in landed.files(workspace, ENTITIES[entity]):
         source = path.parent.parent.name.removeprefix("source=")
-        if not path.name.startswith(".") and (batches is None or (source, path.stem) in batches):
+        if batches is None or (source, path.stem) in batches:
             found.append(str(path))
     return found
 
 
-def _scan(files: list[str]) -> str:
-    listing = ", ".join(map(literal, files))
-    return (
-        f"read_parquet([{listing}], union_by_name = true, hive_partitioning = false, filename = 'landing_file', "
-        "file_row_number = true)"
-    )
+def _scan(workspace: Workspace, entity: str, files: list[str]) -> str:
+    return landed.rows(workspace, ENTITIES[entity], files, has_place=True)
 
 
 def condition(table: PersonalTable) -> str:
@@ -283,8 +279,8 @@ def _find(connection: Connection, workspace: Workspace, batches: set[tuple[str, 
         if not is_removed:
             test += " and (" + " or ".join(f"{quote(column)} is not null" for column in _anonymous(table)) + ")"
         rows = connection.execute(
-            f"select landing_file, file_row_number, source, batch_id, line_number from {_scan(files)} where {test} "
-            "order by landing_file, file_row_number"
+            "select landing_file, file_row_number, source, batch_id, line_number "
+            f"from {_scan(workspace, table.name, files)} where {test} order by landing_file, file_row_number"
         ).fetchall()
         for file, at, source, batch_id, line in rows:
             counts = found.removed if is_removed else found.anonymised
@@ -310,8 +306,12 @@ def _rewrite_landing(connection: Connection, workspace: Workspace, found: _Found
         ]
         erased = erased_rows(path) + found.removed.get(file, 0)
         is_hit = f"file_row_number in (select place from s_rows where landing_file = {literal(file)})"
+        own_key = ENTITIES[entity].keys[0]
         if table.treatment == "remove":
             columns, where = ", ".join(map(quote, names)), f"where not ({is_hit})"
+            if landed.FIRST_LINE in names:  # rows no longer stand as their lines did: each keeps its own number
+                columns = ", ".join(quote(name) for name in names if name != landed.FIRST_LINE)
+                columns += f", {landed.FIRST_LINE} + file_row_number as line_number"
         else:
             gone = set(_anonymous(table))
             columns = ", ".join(
@@ -321,6 +321,8 @@ def _rewrite_landing(connection: Connection, workspace: Workspace, found: _Found
                 for name in names
             )  # fmt: skip
             where = ""
+        if "row_key" not in names:
+            columns += f", {quote(own_key)} as row_key"
         temporary = path.with_name(f".{path.stem}.erasing.tmp")
         connection.execute(
             f"copy (select {columns} from read_parquet({literal(file)}, hive_partitioning = false, "
@@ -378,7 +380,7 @@ def _places(name: str, prefix: str) -> set[str]:
 
 
 def _originals(
-    workspace: Workspace, sources: Mapping[str, Source], known: list[FileRecord], found: _Found,
+    connection: Connection, workspace: Workspace, sources: Mapping[str, Source], known: list[FileRecord], found: _Found,
     pattern: re.Pattern[str] | None, only: set[str] | None,
 ) -> tuple[int, int]:  # fmt: skip
     """Rewrite the archived originals; returns (files, rows). `only`: contents to look at (None: all)."""
@@ -402,7 +404,7 @@ def _originals(
             continue
         layout = layout_of(source) if source else rewriting.layout_for(place.name)
         kept = kept_columns(source) if source else frozenset()
-        starts = _line_numbers(workspace, records) if concerned and layout.format == "csv" else {}
+        starts = _line_numbers(connection, workspace, records) if concerned and layout.format == "csv" else {}
 
         def edit(
             name: str, records: list[FileRecord] = records, kept: frozenset[str] = kept,
@@ -421,15 +423,17 @@ def _originals(
     return files, rows
 
 
-def _line_numbers(workspace: Workspace, records: list[FileRecord]) -> dict[str, frozenset[int]]:
+def _line_numbers(connection: Connection, workspace: Workspace, records: list[FileRecord]) -> dict[str, frozenset[int]]:
     """Where the rows of some deliveries are known to begin, by content."""
     found: dict[str, set[int]] = {}
     for record in records:
         for entity in ENTITIES:
             folder = workspace.landing / entity / f"source={record.source}"
             for path in folder.glob(f"batch=*/{record.batch_id}.parquet"):
-                numbers = pq.read_table(path, columns=["line_number"]).column(0).to_pylist()
-                found.setdefault(record.sha256, set()).update(numbers)
+                numbers = connection.execute(
+                    f"select line_number from {landed.rows(workspace, ENTITIES[entity], [path])}"
+                ).fetchall()
+                found.setdefault(record.sha256, set()).update(number for (number,) in numbers)
     return {content: frozenset(numbers) for content, numbers in found.items()}
 
 
@@ -517,17 +521,25 @@ def _refused_files(workspace: Workspace, sources: Mapping[str, Source], pattern:
 
 
 def waiting_files(workspace: Workspace, subject: Subject) -> list[str]:
-    """Files still in the inbox that hold a person's values as plain text: they are cleaned when taken."""
+    """Files still in the inbox that hold a person's values, or cannot be opened: they are cleaned when taken."""
     pattern = rewriting.pattern_of(subject.texts)
     if pattern is None or not workspace.inbox.exists():
         return []
     found = []
     for path in sorted(workspace.inbox.rglob("*")):
-        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-            with path.open("r", encoding="latin-1") as text:
-                if any(pattern.search(line) for line in text):
-                    found.append(path.name)
+        is_delivery = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+        if is_delivery and searching.holds(path, pattern) is not False:
+            found.append(path.name)
     return found
+
+
+def archived_files(workspace: Workspace) -> set[Path]:
+    """The archived originals that the manifest knows: an erasure cleans these, and searches any other as a stray."""
+    connection = warehouse.connect()
+    try:
+        return {workspace.data / record.stored_as for record in manifest.read(connection, workspace)}
+    finally:
+        connection.close()
 
 
 def expire_grants(workspace: Workspace, *, before: dt.date, is_dry: bool) -> int:
@@ -537,7 +549,8 @@ def expire_grants(workspace: Workspace, *, before: dt.date, is_dry: bool) -> int
     try:
         test = f"lower(trim(status)) in ('granted', 'pending') and cast(occurred_at as date) < date '{before}'"
         for file in _files(workspace, "consent", None):
-            found = connection.execute(f"select count(*) from {_scan([file])} where {test}").fetchone()
+            scan = _scan(workspace, "consent", [file])
+            found = connection.execute(f"select count(*) from {scan} where {test}").fetchone()
             count = int(found[0]) if found else 0
             rows += count
             if not count or is_dry:
@@ -545,7 +558,7 @@ def expire_grants(workspace: Workspace, *, before: dt.date, is_dry: bool) -> int
             path = Path(file)
             temporary = path.with_name(f".{path.stem}.erasing.tmp")
             connection.execute(
-                f"copy (select * exclude (landing_file, file_row_number) from {_scan([file])} "
+                f"copy (select * exclude (landing_file, file_row_number) from {scan} "
                 f"where not coalesce({test}, false) order by file_row_number) to {literal(str(temporary))} "
                 f"(format parquet, compression zstd, kv_metadata {{{ERASED_ROWS}: '{erased_rows(path) + count}'}})"
             )
@@ -577,8 +590,8 @@ def held(connection: Connection, workspace: Workspace, subject: Subject) -> dict
         if not files:
             continue
         result = connection.execute(
-            f"select * exclude (landing_file, file_row_number) from {_scan(files)} where {condition(table)} "
-            "order by source, available_on, batch_id, line_number, row_key"
+            f"select * exclude (landing_file, file_row_number) from {_scan(workspace, table.name, files)} "
+            f"where {condition(table)} order by source, available_on, batch_id, line_number, row_key"
         )
         names = [item[0] for item in result.description or []]
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]

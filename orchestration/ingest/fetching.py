@@ -39,11 +39,24 @@ _MEMORY_LIMIT = "1GB"
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What could not be fetched: a file's name (or the pattern of those expected), and why."""
+
+    source: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
 class FetchReport:
     """What was put into the inbox, and which places failed: one line each, never a secret."""
 
     files: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        return tuple(f"{failure.source}: {failure.message}" for failure in self.failures)
 
 
 @dataclass
@@ -65,9 +78,9 @@ def fetch(
 ) -> FetchReport:
     """Bring what each connected source has into the inbox. Call under the run lock."""
     files: list[str] = []
-    errors: list[str] = []
+    failures: list[Failure] = []
     for name, source in sorted(sources.items()):
-        if source.connect is None:
+        if source.connect is None or source.is_draft:
             continue
         if progress:
             progress(f"fetching {name} from {source.connect.kind}")
@@ -78,10 +91,10 @@ def fetch(
             memory.failed_on = memory.failure = None
         except _Unreachable as problem:
             memory.failed_on, memory.failure = received_on.isoformat(), str(problem)
-            errors.append(f"{name}: {problem}")
-        errors += [f"{name}: {message}" for message in fetcher.errors]
+            failures.append(Failure(name, source.file.pattern, str(problem)))
+        failures += [Failure(name, file, message) for file, message in fetcher.errors]
         _remember(workspace, name, memory)
-    return FetchReport(tuple(files), tuple(errors))
+    return FetchReport(tuple(files), tuple(failures))
 
 
 def recall(workspace: Workspace, source: str) -> Memory:
@@ -119,7 +132,7 @@ class _Fetcher:
         self.workspace, self.source, self.received_on = workspace, source, received_on
         self.settle_seconds, self.memory = settle_seconds, memory
         self.secrets: list[str] = []
-        self.errors: list[str] = []
+        self.errors: list[tuple[str, str]] = []
         self.folder = workspace.inbox / source.source
 
     def fetch(self) -> list[str]:
@@ -200,7 +213,7 @@ class _Fetcher:
             try:
                 place.get_file(entry["name"], str(partial))
                 if partial.stat().st_size != entry["size"]:
-                    self.errors.append(f"{name}: it changed while it was fetched; the next run takes it")
+                    self.errors.append((name, f"{name}: it changed while it was fetched; the next run takes it"))
                     continue
                 self._deliver(partial, self.folder / name)
             finally:

@@ -26,20 +26,20 @@ import duckdb.func
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import warehouse
+from orchestration import landed, warehouse
 from orchestration.contracts.company import Company
-from orchestration.contracts.entities import ENTITIES, LANDING_COLUMNS, SQL_TYPES, Entity
-from orchestration.contracts.source import NameMatch, Source
+from orchestration.contracts.entities import ENTITIES, Entity
+from orchestration.contracts.source import Delivery, NameMatch, Source
 from orchestration.ingest import inbox, manifest, readers, textfile, unpack
-from orchestration.ingest.conversions import Check, EntityQuery, entity_query, filter_sql, landing_select
-from orchestration.ingest.fetching import FetchReport, fetch
+from orchestration.ingest.conversions import Check, EntityQuery, RowSource, entity_query, filter_sql, landing_select
+from orchestration.ingest.fetching import Failure, FetchReport, fetch
 from orchestration.ingest.manifest import FileRecord
 from orchestration.ingest.problems import FileProblem, refused
 from orchestration.ingest.readers import RawFile
 from orchestration.ingest.textfile import TextStats
 from orchestration.protection import unsubscribe_reader
 from orchestration.settings import Workspace
-from orchestration.warehouse import Connection, literal, quote
+from orchestration.warehouse import Connection, literal
 
 Progress = Callable[[str], None]
 
@@ -173,7 +173,14 @@ def ingest(
         )  # fmt: skip
     found = inbox.look(workspace.inbox, settle_seconds)
     with open_night(workspace, company, received_on=received_on, run_id=run_id, progress=progress) as night:
-        night.errors += fetched.errors
+        for failure in fetched.failures:
+            _note_not_fetched(night, sources[failure.source], failure)
+        for name, source in sorted(sources.items()):
+            if source.is_draft:
+                night.warnings.append(
+                    f"{name}: its contract is a draft with {source.questions} to decide, which `rcu check` names; "
+                    "nothing is taken for it"
+                )
         for path in found.links:
             night.errors.append(f"{_shown(workspace, path)}: a symbolic link is never followed; put the file itself")
         take_all(night, found.whole, sources)
@@ -267,6 +274,7 @@ def take_all(night: Night, paths: tuple[Path, ...], sources: Mapping[str, Source
 
 def _claimant(name: str, sources: Mapping[str, Source]) -> tuple[Source, NameMatch] | None:
     found = inbox.zip_owners(name, sources) if name.lower().endswith(".zip") else inbox.owners(name, sources)
+    found = [claim for claim in found if not claim[0].is_draft] or found
     return found[0] if len(found) == 1 else None
 
 
@@ -293,7 +301,12 @@ def _arrivals(night: Night, path: Path, shown: str, index: int, sources: Mapping
 def _owner(
     night: Night, name: str, shown: str, claims: list[tuple[Source, NameMatch]], sources: Mapping[str, Source]
 ) -> tuple[Source, NameMatch]:
+    claims = [claim for claim in claims if not claim[0].is_draft] or claims
     if len(claims) == 1:
+        if claims[0][0].is_draft:
+            raise FileProblem(
+                "draft", f"the contract of {claims[0][0].source} is a draft; `rcu check` names what is to decide"
+            )
         return claims[0]
     if claims:
         names = ", ".join(source.source for source, _ in claims)
@@ -315,7 +328,7 @@ def _give_up(
     source, match = owned_by or (None, NameMatch(None, ""))
     business_on = match.business_on or night.received_on
     target = None
-    if problem.status != "unmatched":
+    if problem.status not in ("unmatched", "draft"):
         target = inbox.refused_place(night.workspace, source.source if source else "", sha256, path.name)
     record = FileRecord(
         source=source.source if source else "", batch_id=sha256[:16], sha256=sha256,
@@ -325,6 +338,19 @@ def _give_up(
         message=problem.message, stored_as=_relative(night.workspace, target or path), ingested_at=night.started_at,
     )  # fmt: skip
     _conclude(night, record, path, target, shown, problem.line)
+
+
+def _note_not_fetched(night: Night, source: Source, failure: Failure) -> None:
+    """A row of the manifest for what never came: one per day and reason, known by a hash of both."""
+    told = f"{failure.source}|{failure.name}|{night.received_on}|{failure.message}"
+    sha256 = hashlib.sha256(told.encode()).hexdigest()
+    record = FileRecord(
+        source=source.source, batch_id=sha256[:16], sha256=sha256, file_name=inbox.safe_name(failure.name), part="",
+        size=0, delivery=source.delivery, business_on=night.received_on, received_on=night.received_on,
+        available_on=night.received_on, status="not_fetched", message=failure.message, ingested_at=night.started_at,
+    )  # fmt: skip
+    night.done.append(record)
+    night.errors.append(f"{failure.source}: {failure.message}")
 
 
 def _relative(workspace: Workspace, path: Path) -> str:
@@ -340,7 +366,7 @@ def _conclude(
     if record.status in ("refused", "unreadable"):
         name = f"{record.source}: " if record.source else ""
         night.errors.append(f"{name}{place}: {record.message}")
-    elif record.status in ("unmatched", "duplicate", "header_only"):
+    elif record.status in ("unmatched", "draft", "duplicate", "header_only"):
         night.warnings.append(f"{place}: {record.message}")
     night.warnings += [f"{place}: {warning}" for warning in record.warnings]
 
@@ -461,12 +487,18 @@ def _land(night: Night, arrival: Arrival, record: FileRecord) -> FileRecord:
     source, connection = arrival.source, night.connection
     raw = readers.read_raw(connection, arrival.content, arrival.stats, source, night.scratch)
     told = replace(record, columns=raw.columns, encoding=raw.encoding, delimiter=raw.delimiter)
+    if raw.stream is not None and raw.stream.rows > 0:
+        rows = _Rows(night, arrival, told, raw)
+        written = rows.write_streaming()
+        if written is not None:
+            return rows.conclude(written)
+    raw.load()
     if raw.rows_read == 0:
         message = "header only: no row in the file; check the export if rows were expected"
         return replace(told, status="header_only", message=message, warnings=tuple(raw.warnings))
     try:
         rows = _Rows(night, arrival, told, raw)
-        return rows.land()
+        return rows.conclude(rows.write())
     except duckdb.OutOfMemoryException:
         raise refused("the file needs more memory than ingest may use; ask for csv, JSON lines or Parquet") from None
     except duckdb.Error as error:
@@ -485,6 +517,17 @@ class _Failed:
     row_key: str | None
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What was written of a file under temporary names, and what was not."""
+
+    temporary: dict[str, Path]
+    entity_rows: dict[str, int]
+    rows_landed: int
+    filtered: int
+    failed: list[_Failed]
+
+
 class _Rows:
     """The rows of one file on their way: filtered, refused or landed, and counted at each boundary."""
 
@@ -501,37 +544,48 @@ class _Rows:
             ),
             None,
         )
-        self.queries: list[EntityQuery] = [
-            entity_query(
-                self.source, entity, delivery, raw.row_source(delivery), zone=zone, business_on=record.business_on,
+
+        def query(entity: Entity, delivery: Delivery, rows: RowSource) -> EntityQuery:
+            return entity_query(
+                self.source, entity, delivery, rows, zone=zone, business_on=record.business_on,
                 kept=raw.kept if entity.name == holder else (), has_nul=raw.has_nul,
-            )
+            )  # fmt: skip
+
+        self._query = query
+        self.queries: list[EntityQuery] = [
+            query(entity, delivery, raw.streamed_source() if raw.stream else raw.row_source(delivery))
             for entity, delivery in self.source.entities()
-        ]  # fmt: skip
+        ]
         self.is_plain = len(self.queries) == 1 and not any(
             delivery.each or delivery.when for _, delivery in self.source.entities()
         )
 
-    def land(self) -> FileRecord:
+    def write(self) -> _Written:
+        """Convert and write the loaded rows."""
         temporary = {query.entity.name: self._temporary(query.entity) for query in self.queries}
         if self.is_plain:
             filtered = self._filtered()
-            entity_rows, failed = self._write_plain(temporary, filtered)
-            landed = next(iter(entity_rows.values()))
+            entity_rows, failed = self._write_plain(temporary)
+            rows_landed = next(iter(entity_rows.values()))
         else:
-            entity_rows, failed, landed = self._write_several(temporary)
+            entity_rows, failed, rows_landed = self._write_several(temporary)
             filtered = self._not_applying()
+        return _Written(temporary, entity_rows, rows_landed, filtered, failed)
+
+    def conclude(self, written: _Written) -> FileRecord:
+        """Count, judge, and let what was written take effect. Raises FileProblem."""
+        temporary, failed, filtered = written.temporary, written.failed, written.filtered
         quarantined = len(failed) + len(self.raw.rejects)
         record = replace(
-            self.record, rows_read=self.raw.rows_read, rows_landed=landed, rows_quarantined=quarantined,
-            rows_filtered=filtered, entity_rows=entity_rows,
+            self.record, rows_read=self.raw.rows_read, rows_landed=written.rows_landed, rows_quarantined=quarantined,
+            rows_filtered=filtered, entity_rows=written.entity_rows,
         )  # fmt: skip
         record = replace(record, warnings=self._warnings(record))
         try:
             if not record.adds_up:
                 raise refused(
-                    f"the rows do not add up: {record.rows_read} read, {landed} landed, {quarantined} in quarantine, "
-                    f"{filtered} filtered; nothing was landed (this is a defect of ingest, please report it)"
+                    f"the rows do not add up: {record.rows_read} read, {record.rows_landed} landed, {quarantined} in "
+                    f"quarantine, {filtered} filtered; nothing was landed (this is a defect of ingest, please report it)"
                 )
             before = self.arrival.replays
             if before is not None and quarantined >= before.rows_quarantined:
@@ -578,34 +632,101 @@ class _Rows:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         return folder / f"{self.record.batch_id}.parquet"
 
-    def _copy(self, query: EntityQuery, rows: str, path: Path) -> int:
+    def _copy(self, query: EntityQuery, rows: str, path: Path, line_number: str = "line_number", mark: str = "") -> int:
+        available_on = f"date '{self.record.available_on}'"
         selected = landing_select(
-            query, self.source.source, self.record.batch_id, self.record.business_on, self.record.available_on
-        )
+            query, self.source.source, self.record.batch_id, self.record.business_on,
+            f"case when {mark} then {available_on} end" if mark else available_on, line_number,
+        ) + ("" if line_number else f", {self._first_line()} as {landed.FIRST_LINE}")  # fmt: skip
         row = self.connection.execute(
             f"copy (select {selected} from ({rows})) to {literal(str(path))} ({_PARQUET})"
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _write_plain(self, temporary: dict[str, Path], filtered: int) -> tuple[dict[str, int], list[_Failed]]:
+    def _first_line(self) -> int:
+        return self.raw.stream.first_line if self.raw.stream else 0
+
+    def write_streaming(self) -> _Written | None:
+        """From the file into landing in one pass, where each line is a row on its own; None: it is not so.
+
+        All rows are written, in the order of the file; those that failed have no `available_on`, so the statistics
+        of what was written tell whether there is any. Then it is written again without them.
+        """
+        stream, query = self.raw.stream, self.queries[0]
+        if stream is None or not self.is_plain or not query.is_row_by_row or self.source.filter or self.raw.has_nul:
+            return None
+        path = self._temporary(query.entity)
+        stream.prepare(self.connection)
+        try:
+            written = self._copy(query, query.rows, path, line_number="", mark="failure is null")
+            rejects = stream.rejected(self.connection)
+            line_number = stream.line_number(rejects)
+            is_line_by_line = written + len({reject.line_number for reject in rejects}) == stream.rows
+            if written == 0 or line_number is None or not is_line_by_line:
+                path.unlink(missing_ok=True)
+                return None
+            failed: list[_Failed] = []
+            rows_landed = written
+            if rejects or _has_marked(path):
+                told = self._failed_of(path, line_number)
+                if told is None:
+                    path.unlink()
+                    return None
+                failed, rows_landed = told, self._write_again(path, line_number)
+        except duckdb.Error:
+            # Whatever it was, reading the texts into a table first tells more of it.
+            path.unlink(missing_ok=True)
+            return None
+        self.raw.rows, self.raw.rejects = written, rejects
+        return _Written({query.entity.name: path}, {query.entity.name: rows_landed}, rows_landed, 0, failed)
+
+    def _failed_of(self, path: Path, line_number: str) -> list[_Failed] | None:
+        """The rows of a streamed file that failed: their lines are read again, alone. None: they read otherwise so."""
+        lines = [
+            int(line)
+            for (line,) in self.connection.execute(
+                f"select {line_number} as line from read_parquet({literal(str(path))}, file_row_number = true) "
+                "where available_on is null order by line"
+            ).fetchall()
+        ]
+        if not lines:
+            return []
+        rows = self.raw.extract(self.connection, lines, self.night.scratch)
+        entity, delivery = next(iter(self.source.entities()))
+        again = self._query(entity, delivery, rows)
+        found = self.connection.execute(f"select r, failure, row_key from ({again.rows}) order by r").fetchall()
+        if len(found) != len(lines) or any(failure is None for _, failure, _ in found):
+            return None
+        return [_Failed(int(r), lines[int(r)], int(failure), key) for r, failure, key in found]
+
+    def _write_again(self, path: Path, line_number: str) -> int:
+        """Leave the marked rows out, and give each of the others its line number."""
+        kept = path.with_name(path.name + ".kept")
+        row = self.connection.execute(
+            f"copy (select * exclude ({landed.FIRST_LINE}, file_row_number), cast({line_number} as bigint) as line_number "
+            f"from read_parquet({literal(str(path))}, file_row_number = true) where available_on is not null) "
+            f"to {literal(str(kept))} ({_PARQUET})"
+        ).fetchone()
+        kept.replace(path)
+        return int(row[0]) if row else 0
+
+    def _write_plain(self, temporary: dict[str, Path]) -> tuple[dict[str, int], list[_Failed]]:
         """One entity, one row per row: converted once, and looked at again only if some rows failed."""
         query = self.queries[0]
         path = temporary[query.entity.name]
-        # A filter would convert everything twice. So all is written, failed rows with a negative line number:
-        # the statistics of the file tell whether there is any, and then it is written again without them.
-        signed = "case when failure is null then line_number else -line_number end as line_number"
-        landed = self._copy(query, f"select * replace ({signed}) from ({query.rows})", path)
+        # A filter would convert everything twice. So all is written, and again without what failed if there is any.
+        rows_landed = self._copy(query, query.rows, path, mark="failure is null")
         failed: list[_Failed] = []
-        if _least_line(path) < 0:
+        if _has_marked(path):
             failed = self._failed(f"select * from ({query.rows}) where failure is not null")
             kept = path.with_name(path.name + ".kept")
             row = self.connection.execute(
-                f"copy (select * from read_parquet({literal(str(path))}) where line_number > 0) "
+                f"copy (select * from read_parquet({literal(str(path))}) where available_on is not null) "
                 f"to {literal(str(kept))} ({_PARQUET})"
             ).fetchone()
             kept.replace(path)
-            landed = int(row[0]) if row else 0
-        return {query.entity.name: landed}, failed
+            rows_landed = int(row[0]) if row else 0
+        return {query.entity.name: rows_landed}, failed
 
     def _write_several(self, temporary: dict[str, Path]) -> tuple[dict[str, int], list[_Failed], int]:
         """Several entities per row: a row that fails for one is kept from all."""
@@ -633,8 +754,8 @@ class _Rows:
                 rows += " where r not in (select r from failed_rows)"
             kept.append(f"select r from ({rows})")
             entity_rows[query.entity.name] = self._copy(query, rows, temporary[query.entity.name])
-        landed = self._count(f"select count(*) from ({' union '.join(kept)})")
-        return entity_rows, failed, landed
+        rows_landed = self._count(f"select count(*) from ({' union '.join(kept)})")
+        return entity_rows, failed, rows_landed
 
     def _failed(self, query: str) -> list[_Failed]:
         rows = self.connection.execute(
@@ -700,11 +821,14 @@ class _Rows:
             present = landing_file(self.night.workspace, query.entity, last)
             if not present.exists():
                 continue
+            keys = [
+                f"select distinct row_key from {landed.rows(self.night.workspace, query.entity, [path])}"
+                for path in (present, temporary[query.entity.name])
+            ]
             row = self.connection.execute(
-                "with before as (select distinct row_key from read_parquet($1)), "
-                "now as (select distinct row_key from read_parquet($2) union select unnest($3::varchar[])) "
+                f"with before as ({keys[0]}), now as ({keys[1]} union select unnest($1::varchar[])) "
                 "select count(*), count(*) filter (where row_key not in (select row_key from now)) from before",
-                [str(present), str(temporary[query.entity.name]), came],
+                [came],
             ).fetchone()
             total, gone = row or (0, 0)
             if total and gone / total > self.source.tolerated_deletes:
@@ -759,12 +883,12 @@ class _Rows:
         partial.replace(path)
 
 
-def _least_line(path: Path) -> int:
-    """The smallest line number in a landing file, from its statistics."""
+def _has_marked(path: Path) -> bool:
+    """Whether a landing file holds rows that failed (they have no `available_on`), from its statistics."""
     told = pq.read_metadata(path)
-    at = told.schema.names.index("line_number")
+    at = told.schema.names.index("available_on")
     groups = [told.row_group(index).column(at).statistics for index in range(told.num_row_groups)]
-    return min((int(group.min) for group in groups if group is not None and group.has_min_max), default=0)
+    return any(group is None or not group.has_null_count or group.null_count > 0 for group in groups)
 
 
 def _remedy(rule: str) -> str:
@@ -801,21 +925,5 @@ def _clear_stale(target: Path, folder: Path) -> None:
 
 def write_empty_files(workspace: Workspace) -> None:
     """Keep one empty typed file per entity, so that whoever reads landing finds every column."""
-    stale: list[tuple[Path, dict[str, str]]] = []
     for entity in ENTITIES.values():
-        path = workspace.landing / entity.name / "_empty.parquet"
-        columns = {column.name: SQL_TYPES[column.kind] for column in (*entity.columns, *LANDING_COLUMNS)}
-        if not path.exists() or pq.read_schema(path).names != list(columns):
-            stale.append((path, columns))
-    if not stale:
-        return
-    connection = warehouse.connect()
-    try:
-        for path, columns in stale:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            typed = ", ".join(f"cast(null as {kind}) as {quote(name)}" for name, kind in columns.items())
-            partial = path.with_name("._empty.tmp")
-            connection.execute(f"copy (select {typed} where false) to {literal(str(partial))} (format parquet)")
-            partial.replace(path)
-    finally:
-        connection.close()
+        landed.write_empty_file(workspace, entity)

@@ -46,7 +46,7 @@ FILES = registry.RegistryTable(
         "business_on": "date",
         "received_on": "date",
         "available_on": "date",
-        "status": "varchar",  # landed, refused, duplicate, unreadable, unmatched, header_only
+        "status": "varchar",  # see problems.Status
         "message": "varchar",
         "warnings": "varchar",  # JSON: list of texts
         "stored_as": "varchar",  # where the original lies, relative to the data folder

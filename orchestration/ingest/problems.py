@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-Status = Literal["landed", "refused", "duplicate", "unreadable", "unmatched", "header_only"]
+Status = Literal[
+    "landed", "refused", "duplicate", "unreadable", "unmatched", "header_only",
+    "draft",  # the contract that claims it is unfinished: it waits in the inbox
+    "not_fetched",  # no file, but why there is none
+]  # fmt: skip
 
 
 class FileProblem(Exception):

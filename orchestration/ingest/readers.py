@@ -11,7 +11,8 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ LARGEST_DOCUMENT = 256 * 1024 * 1024
 #: An xlsx workbook is read whole.
 LARGEST_WORKBOOK = 1024 * 1024 * 1024
 _RAW = "raw_rows"
+#: Up to so many rejected lines, the line of a row is worked out from its place.
+FEW_REJECTS = 200
 _RULES = {
     "MISSING COLUMNS": "columns",
     "TOO MANY COLUMNS": "columns",
@@ -55,9 +58,43 @@ class Reject:
     raw_text: str
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A text file that DuckDB can read on its way to somewhere else, without a table of texts in between.
+
+    `relation`: the table expression. `rows`: how many it has when every line is a row; with fewer, values hold line
+    ends, lines are blank, or some were rejected (`rejected`: those, after the relation was read to its end).
+    """
+
+    relation: str
+    rows: int
+    first_line: int
+    _plain: Path
+    _before: int
+    _over: Callable[[Path], str]
+
+    def prepare(self, connection: Connection) -> None:
+        """Call before each reading."""
+        _forget_rejected(connection)
+
+    def line_number(self, rejects: list[Reject]) -> str | None:
+        """The line of a row, over `file_row_number` of a Parquet file made from all of the stream; None: too many
+        lines were rejected to say it in a few words."""
+        rejected = sorted({reject.line_number - self.first_line for reject in rejects})
+        if len(rejected) > FEW_REJECTS:
+            return None
+        return _shifted(self.first_line - 1, [place + 1 for place in rejected], "file_row_number")
+
+    def rejected(self, connection: Connection) -> list[Reject]:
+        return _rejects(connection, self._plain, self._before)
+
+
 @dataclass
 class RawFile:
-    """A file as texts. `rows` counts the rows of the table; `rejects` come on top of them."""
+    """A file as texts. `rows` counts the rows of the table; `rejects` come on top of them.
+
+    With a `stream`, there is a table only once `load` was called.
+    """
 
     rows: int
     columns: tuple[str, ...]
@@ -75,7 +112,32 @@ class RawFile:
     is_nested: bool = False
     is_typed: bool = False
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stream: Stream | None = None
+    _load: Callable[[], None] | None = None
     _expressions: dict[str, str] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Fill the table of raw rows, where it was not. Raises FileProblem."""
+        if self._load is not None:
+            with _telling_of("csv"):
+                self._load()
+            self._load = self.stream = None
+
+    def streamed_source(self) -> RowSource:
+        """As `row_source`, over the stream: neither places nor lines of rows are known while it runs."""
+        assert self.stream is not None
+        unknown = "cast(null as bigint)"
+        return RowSource(self.stream.relation, unknown, self._find, blanks=self.blanks, row=unknown)
+
+    def extract(self, connection: Connection, lines: list[int], scratch: Path) -> RowSource:
+        """Load some lines of the stream, ascending, each a row: row i of the source is line `lines[i]`."""
+        assert self.stream is not None
+        few = scratch / "few_lines.txt"
+        textfile.copy_lines(self.stream._plain, [line - self.stream._before for line in lines], few)
+        self.stream.prepare(connection)
+        connection.execute(f"create or replace temp table {_RAW} as select * from {self.stream._over(few)}")
+        few.unlink()
+        return RowSource(_RAW, "rowid", self._find, blanks=self.blanks)
 
     def row_source(self, delivery: Any = None) -> RowSource:
         """How conversions find the columns, for one entity."""
@@ -119,23 +181,27 @@ class RawFile:
 
 
 def read_raw(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
-    """Read one file into the temporary table of raw rows. Raises FileProblem."""
+    """Read one file into the temporary table of raw rows, or make it ready to be streamed. Raises FileProblem."""
     connection.execute(f"drop table if exists {_RAW}")
     readers = {
         "csv": _read_csv, "fixed": _read_fixed, "jsonl": _read_json_lines, "json": _read_json,
         "xlsx": _read_xlsx, "parquet": _read_parquet,
     }  # fmt: skip
-    try:
+    with _telling_of(source.file.format):
         raw = readers[source.file.format](connection, path, stats, source, scratch)
-    except duckdb.Error as error:
-        # DuckDB quotes the offending line further down its message: only the first line is safe to show.
-        first = str(error).splitlines()[0].split("Original Line")[0][:200]
-        raise unreadable(
-            f"it cannot be read as {source.file.format} ({first}); check format, delimiter and quote"
-        ) from error
     raw.aliases = source.aliases
     raw.has_nul = raw.has_nul or (source.file.format in ("csv", "fixed") and stats.nuls > 0)
     return raw
+
+
+@contextmanager
+def _telling_of(file_format: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        # DuckDB quotes the offending line further down its message: only the first line is safe to show.
+        first = str(error).splitlines()[0].split("Original Line")[0][:200]
+        raise unreadable(f"it cannot be read as {file_format} ({first}); check format, delimiter and quote") from error
 
 
 # --- csv ---------------------------------------------------------------------------------------
@@ -167,21 +233,31 @@ def _read_csv(connection: Connection, path: Path, stats: TextStats, source: Sour
         has_nul=stats.nuls > 0, _expressions=expressions,
     )  # fmt: skip
     escape = layout.escape or layout.quote or ""
-    _scan_text(
-        connection, plain, len(names), skipped,
-        f"delim={literal(layout.delimiter)}, quote={literal(layout.quote or '')}, escape={literal(escape)}",
-        sorted({int(expression[1:]) for expression in expressions.values()}),
-    )  # fmt: skip
-    raw.rows = _count(connection)
-    raw.rejects = _rejects(connection, plain, before)
+    dialect = f"delim={literal(layout.delimiter)}, quote={literal(layout.quote or '')}, escape={literal(escape)}"
+    relation = _relation(plain, len(names), skipped, dialect)
+    used = sorted({int(expression[1:]) for expression in expressions.values()})
     raw.text_path = whole
-    _number_lines(connection, raw, plain, stats, layout, skipped, before)
-    # Where a value holds a line end, it may also begin or end with one.
-    if raw.record_lines is None:
-        raw.blanks = stats.blanks
-    elif stats.returns:
-        # A line end within a value is the same whatever system wrote the file.
-        raw._expressions = {name: f"replace({found}, chr(13), '')" for name, found in raw._expressions.items()}
+
+    def load() -> None:
+        raw.blanks = "any"
+        _forget_rejected(connection)
+        connection.execute(f"create or replace temp table {_RAW} as select {_chosen(used)} from {relation}")
+        raw.rows = _count(connection)
+        raw.rejects = _rejects(connection, plain, before)
+        _number_lines(connection, raw, plain, stats, layout, skipped, before)
+        # Where a value holds a line end, it may also begin or end with one.
+        if raw.record_lines is None:
+            raw.blanks = stats.blanks
+        elif stats.returns:
+            # A line end within a value is the same whatever system wrote the file.
+            raw._expressions = {name: f"replace({found}, chr(13), '')" for name, found in raw._expressions.items()}
+
+    raw.blanks = stats.blanks
+    raw.stream = Stream(
+        relation, stats.lines - before - skipped, before + skipped + 1, plain, before,
+        lambda lines: _relation(lines, len(names), 0, dialect),
+    )  # fmt: skip
+    raw._load = load
     return raw
 
 
@@ -300,15 +376,27 @@ def _scan_text(
     connection: Connection, path: Path, width: int, skipped: int, dialect: str, columns: list[int] | None
 ) -> None:
     """Fill the raw table from a plain text file, as texts; what is no row goes to the rejects table."""
+    _forget_rejected(connection)
+    relation = _relation(path, width, skipped, dialect)
+    connection.execute(f"create temp table {_RAW} as select {_chosen(columns)} from {relation}")
+
+
+def _chosen(columns: list[int] | None) -> str:
+    return ", ".join(f"c{index}" for index in columns) if columns else "c0"
+
+
+def _relation(path: Path, width: int, skipped: int, dialect: str) -> str:
+    declared = "{" + ", ".join(f"'c{index}': 'varchar'" for index in range(width)) + "}"
+    return (
+        f"read_csv({literal(str(path))}, columns={declared}, auto_detect=false, header=false, skip={skipped}, {dialect}, "
+        f"store_rejects=true, rejects_table='rejected', rejects_scan='rejected_scans', "
+        f"max_line_size={LONGEST_LINE + 4096}, null_padding=false)"
+    )
+
+
+def _forget_rejected(connection: Connection) -> None:
     for table in ("rejected", "rejected_scans"):
         connection.execute(f"drop table if exists {table}")
-    declared = "{" + ", ".join(f"'c{index}': 'varchar'" for index in range(width)) + "}"
-    kept = ", ".join(f"c{index}" for index in columns) if columns else "c0"
-    connection.execute(
-        f"create temp table {_RAW} as select {kept} from read_csv({literal(str(path))}, columns={declared}, "
-        f"auto_detect=false, header=false, skip={skipped}, {dialect}, store_rejects=true, rejects_table='rejected', "
-        f"rejects_scan='rejected_scans', max_line_size={LONGEST_LINE + 4096}, null_padding=false)"
-    )
 
 
 def _count(connection: Connection) -> int:
@@ -354,7 +442,7 @@ def _number_lines(
     rejected = sorted({reject.line_number - before for reject in raw.rejects})
     lines = stats.lines - before - skipped
     if lines == raw.rows + len(rejected):
-        if len(rejected) <= 200:
+        if len(rejected) <= FEW_REJECTS:
             raw.line_number = _shifted(skipped + before, [line - skipped for line in rejected])
             return
         numbers = np.arange(1, lines + 1, dtype=np.int64) + skipped
@@ -389,15 +477,15 @@ def _number_lines(
     raw.line_number = "line_at"
 
 
-def _shifted(offset: int, rejected: list[int]) -> str:
-    """`rowid` as line number, where lines at the (relative, ascending) places `rejected` are no rows."""
-    base = f"rowid + {offset + 1}"
+def _shifted(offset: int, rejected: list[int], place: str = "rowid") -> str:
+    """`place` as line number, where lines at the (relative, ascending) places `rejected` are no rows."""
+    base = f"{place} + {offset + 1}"
     if not rejected:
         return base
     # Row i of those that are left stands after all rejected places p_j with p_j - j <= i + 1.
     steps = " ".join(
-        f"when rowid >= {place - index - 1} then {base} + {index + 1}"
-        for index, place in reversed(list(enumerate(rejected)))
+        f"when {place} >= {at - index - 1} then {base} + {index + 1}"
+        for index, at in reversed(list(enumerate(rejected)))
     )
     return f"case {steps} else {base} end"
 

@@ -46,7 +46,8 @@ def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_
                 rows_quarantined=sum(record.rows_quarantined for record in files),
                 last_business_on=last,
                 last_received_on=max((record.received_on for record in files), default=None),
-                state=_state(source, last, as_of_on)
+                state=_drafted(source)
+                + _state(source, last, as_of_on)
                 + _standing_in(heard, last, as_of_on)
                 + _fetching(workspace, source),
             )
@@ -59,7 +60,8 @@ def refused_files(workspace: Workspace, limit: int = 20) -> list[FileRecord]:
     last: dict[str, FileRecord] = {}
     for record in reversed(_manifest(workspace)):
         last.setdefault(record.sha256 + record.file_name, record)
-    return [record for record in last.values() if record.status not in ("landed", "duplicate")][:limit]
+    # What was not fetched is no file; its source's state tells of the last time.
+    return [record for record in last.values() if record.status not in ("landed", "duplicate", "not_fetched")][:limit]
 
 
 def _state(source: Source, last: dt.date | None, as_of_on: dt.date) -> str:
@@ -69,6 +71,10 @@ def _state(source: Source, last: dt.date | None, as_of_on: dt.date) -> str:
     if source.cadence_days is None:
         return f"{age} days old" if age > 1 else "fresh"
     return f"late: {age} days old, expected every {source.cadence_days}" if age > source.cadence_days else "fresh"
+
+
+def _drafted(source: Source) -> str:
+    return f"draft: {source.questions} to decide (`rcu check`); " if source.is_draft else ""
 
 
 def _standing_in(heard: list[FileRecord], last: dt.date | None, as_of_on: dt.date) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import datetime as dt
 import io
 import json
 import re
@@ -26,6 +27,8 @@ from orchestration.ingest.problems import FileProblem
 
 SAMPLE_BYTES = 4 * 1024 * 1024
 SAMPLE_ROWS = 5_000
+#: Lines below which fixed fields are told apart by blanks alone.
+FEWEST_FOR_FIELDS = 20
 #: Binary formats are opened whole; larger ones are described from a shorter export.
 LARGEST_WHOLE = 512 * 1024 * 1024
 DELIMITERS = (";", ",", "\t", "|", "^", "~", "||", "¤", "§")
@@ -314,14 +317,44 @@ def _fixed_fields(lines: list[str]) -> list[tuple[int, int]] | None:
             starts.append(at)
     if len(starts) < 2:
         return None
+    starts = sorted({*starts, *_starts_without_blank(padded[1:])})  # the first line may be a header
     ends = [*starts[1:], longest]
     return [(first + 1, end - first) for first, end in zip(starts, ends, strict=True)]
+
+
+def _starts_without_blank(lines: list[str]) -> list[int]:
+    """Where one field ends and the next begins without a blank: letters after digits, or digits after a date.
+
+    Told from many lines only: a few may agree by chance.
+    """
+    if len(lines) < FEWEST_FOR_FIELDS:
+        return []
+    longest = len(lines[0])
+    digits = [all("0" <= line[at] <= "9" for line in lines) for at in range(longest)]
+    letters = [all(line[at].isalpha() for line in lines) for at in range(longest)]
+    starts = [at for at in range(1, longest) if digits[at - 1] and letters[at]]
+    for at in range(longest - 8):
+        begins = digits[at] and (at == 0 or not digits[at - 1])
+        if begins and all(digits[at : at + 9]) and _are_dates([line[at : at + 8] for line in lines]):
+            starts.append(at + 8)
+    return starts
+
+
+def _are_dates(texts: list[str]) -> bool:
+    return any(all(_is_date(text, form) for text in texts) for form in ("%d%m%Y", "%Y%m%d"))
+
+
+def _is_date(text: str, form: str) -> bool:
+    try:
+        return 1900 <= dt.datetime.strptime(text, form).year <= 2100
+    except ValueError:
+        return False
 
 
 def _fixed(name: str, lines: list[str], fields: list[tuple[int, int]]) -> Sample:
     rows = [[line[first - 1 : first - 1 + width].strip() for first, width in fields] for line in lines[:SAMPLE_ROWS]]
     layout: dict[str, Any] = {}
-    doubts = [("fields", "columns were told apart by their blanks: hold their first characters and widths against the "
+    doubts = [("fields", "columns were told apart by blanks, digits and dates: hold their first characters and widths against the "
                "description of the file")]  # fmt: skip
     if _is_header(rows[0], rows[1:]):
         titles, rows = unique_names([" ".join(cell.split()) for cell in rows[0]]), rows[1:]

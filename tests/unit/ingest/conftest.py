@@ -72,10 +72,21 @@ class Shop:
 
     def landed(self, entity: str = "customer", columns: str = "*", order: str = "line_number") -> list[tuple[Any, ...]]:
         """Rows of the landing files, read without the code under test."""
-        pattern = str(self.workspace.landing / entity / "source=*" / "*" / "*.parquet")
-        if not list((self.workspace.landing / entity).glob("source=*/*/*.parquet")):
+        folder = self.workspace.landing / entity
+        key = {"customer": "record_id", "order": "order_id", "product": "product_id"}.get(entity, "null")
+        if not list(folder.glob("source=*/*/*.parquet")):
             return []
-        return duckdb.sql(f"select {columns} from read_parquet('{pattern}') order by {order}").fetchall()
+        rows = f"""
+            select * exclude (first_line, file_row_number) replace (
+                coalesce(line_number, first_line + file_row_number) as line_number,
+                coalesce(row_key, {key}) as row_key
+            )
+            from read_parquet(
+                ['{folder}/_empty.parquet', '{folder}/source=*/*/*.parquet'],
+                union_by_name = true, file_row_number = true, hive_partitioning = false
+            )
+        """
+        return duckdb.sql(f"select {columns} from ({rows}) order by {order}").fetchall()
 
     def quarantined(self, columns: str = "line_number, column_name, rule, raw_text") -> list[tuple[Any, ...]]:
         if not list((self.workspace.quarantine / "rows").glob("*/*.parquet")):

@@ -1,4 +1,4 @@
-"""Real servers on loopback, for as long as a test needs them: PostgreSQL, S3, SFTP."""
+"""Real servers on loopback, for as long as a test needs them: PostgreSQL, MySQL, S3, SFTP."""
 
 from __future__ import annotations
 
@@ -70,6 +70,53 @@ def postgres() -> Iterator[tuple[int, str]]:
                 check=False, capture_output=True, cwd=folder,
             )  # fmt: skip
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mysql(statements: str) -> Iterator[tuple[int, str]]:
+    """(port, password) of a MariaDB or MySQL server of its own, whose user is `rcu`, after some statements."""
+    programs = {name: shutil.which(name) for name in ("mariadbd", "mariadb-install-db", "mariadb")}
+    if not all(programs.values()):
+        pytest.skip("MariaDB is not installed (apt-get install mariadb-server)")
+    folder = Path(tempfile.mkdtemp(prefix="rcu-mysql-"))
+    port, password = free_port(), "Invented-3"
+    data, socket_at = folder / "data", folder / "socket"
+    account = "root" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        subprocess.run(
+            [str(programs["mariadb-install-db"]), "--no-defaults", f"--datadir={data}", f"--user={account}",
+             "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        server = subprocess.Popen(
+            [str(programs["mariadbd"]), "--no-defaults", f"--datadir={data}", f"--user={account}", f"--port={port}",
+             "--bind-address=127.0.0.1", f"--socket={socket_at}", f"--pid-file={folder / 'pid'}", "--skip-log-bin",
+             "--innodb-flush-log-at-trx-commit=0", f"--log-error={folder / 'log'}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        client = [
+            str(programs["mariadb"]),
+            "--no-defaults",
+            "--default-character-set=utf8mb4",
+            f"--socket={socket_at}",
+            "-u",
+            "root",
+        ]
+        for _ in range(600):
+            if server.poll() is not None:
+                pytest.skip("MariaDB does not start here")
+            if subprocess.run([*client, "-e", "select 1"], capture_output=True, check=False).returncode == 0:
+                break
+            threading.Event().wait(0.1)
+        grant = f"create user rcu@'127.0.0.1' identified by '{password}'; grant select on *.* to rcu@'127.0.0.1';"
+        subprocess.run(client, input=(statements + grant).encode(), check=True, capture_output=True)
+        yield port, password
+    finally:
+        if server is not None and server.poll() is None:
+            server.terminate()
+            server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

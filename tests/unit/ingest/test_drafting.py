@@ -176,6 +176,15 @@ def test_a_draft_holds_no_value_of_a_person(tmp_path: Path) -> None:
             assert len(value) < 4 or value not in text
 
 
+def test_fixed_fields_without_blanks_between_are_told_apart(tmp_path: Path) -> None:
+    rows = [
+        f"{n:06d}{'MARTIN' if n % 2 else 'DE LA TOUR':<12}{n % 28 + 1:02d}{n % 12 + 1:02d}19{n + 40}{75001 + n}PARIS   \n"
+        for n in range(30)
+    ]
+    layout = read_back(draft_of(tmp_path, "a.txt", "".join(rows).encode())).file
+    assert list((layout.fields or {}).values()) == [(1, 6), (7, 12), (19, 8), (27, 5), (32, 8)]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

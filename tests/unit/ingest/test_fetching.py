@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import importlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,7 +91,7 @@ def test_a_database_that_fails_is_an_error_of_its_source_alone(
     customers.declare(DATABASE)
     customers.drop("shop_20261120.csv", "ID,NAME,BORN\n1,Good,\n")
     report = customers.receive()
-    assert [record.status for record in report.files] == ["landed"]
+    assert sorted(record.status for record in report.files) == ["landed", "not_fetched"]
     (error,) = report.errors
     assert error.startswith("members: postgres could not be read") and len(error.splitlines()) == 1
     assert "Wrong-Secret" not in error
@@ -114,12 +113,29 @@ def test_a_dsn_that_is_not_set_is_named(shop: Shop, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_view_of_mysql_lands_like_a_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = os.environ.get("RCU_TEST_MYSQL_DSN")
-    if not given:
-        pytest.skip("no MySQL server: set RCU_TEST_MYSQL_DSN to one with a table club.members (surname, member_no)")
-    monkeypatch.setenv("CLUB_DSN", given)
-    shop.declare(DATABASE.replace("postgres:", "mysql:"))
-    assert [record.status for record in shop.receive().files] == ["landed"]
+    statements = """
+        create database club character set utf8mb4; use club;
+        create table club.people (member_no int primary key, surname varchar(80), born date, joined_at datetime,
+            active tinyint(1), points decimal(12, 2), secret_note text);
+        insert into club.people
+        select seq, concat('Roché ', seq), '1980-01-31', '2026-01-02 03:04:05', seq % 2 = 0, seq + 0.5, 'x'
+        from seq_1_to_50;
+        insert into club.people (member_no) values (51);
+        create view club.members as select * from club.people where member_no <> 7;
+    """
+    with servers.mysql(statements) as (port, password):
+        monkeypatch.setenv("CLUB_DSN", f"host=127.0.0.1 port={port} user=rcu password={password} database=club")
+        shop.declare(DATABASE.replace("postgres:", "mysql:"))
+        report = shop.receive()
+        again = shop.receive()
+    assert report.errors == ()
+    assert [(r.status, r.rows_read, r.rows_landed) for r in report.files] == [("landed", 50, 50)]
+    rows = shop.landed(columns="record_id, last_name, birth_on, created_at, is_active, custom", order="record_id::int")
+    assert rows[1] == (
+        "2", "Roché 2", dt.date(1980, 1, 31), dt.datetime(2026, 1, 2, 2, 4, 5), True, '{"points":"2.50"}',
+    )  # fmt: skip
+    assert rows[-1] == ("51", None, None, None, None, None)
+    assert [record.status for record in again.files] == ["duplicate"]
 
 
 def test_a_mysql_server_that_does_not_answer_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +224,7 @@ def test_new_files_of_an_sftp_folder_are_fetched_once(shop: Shop, tmp_path: Path
         shop.declare(told.replace("HOST_KEY", f"{other.get_name()} {other.get_base64()}"))
         (remote / "out" / "shop_20261120.csv").write_text("ID,NAME\n3,Three\n")
         report = shop.receive()
-        assert report.files == (), "a server that shows another key is not read"
+        assert [r.status for r in report.files] == ["not_fetched"], "a server that shows another key is not read"
         assert "sftp could not be read" in report.errors[0] and "Invented-2" not in report.errors[0]
 
 
