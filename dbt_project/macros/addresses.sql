@@ -6,6 +6,7 @@
     {#- the number glued to its suffix or street: `12bis`, `12,rue` -#}
     {%- set sql = regex_replace(sql, '^ *([0-9]+)(bis|ter|quater)\\b', '\\1 \\2') -%}
     {%- set sql = regex_replace(sql, '^ *([0-9]+) ?([bt]) (r|rue|av|ave|avenue|bd|bld|blvd|boulevard|imp|impasse|all|allee|pl|place|ch|chemin|rte|route|sq|square|quai|cours|res|residence)\\b', '\\1 \\2 \\3') -%}
+    {%- set sql = regex_replace(sql, '^ *([0-9]+)([a-df-h]) ', '\\1 \\2 ') -%}
     {%- set sql = "' ' || trim(" ~ sql ~ ") || ' '" -%}
     {%- set sql = regex_replace(sql, '^ ([0-9]+) b (r|rue|av|ave|avenue|bd|bld|blvd|boulevard|imp|impasse|all|allee|pl|place|ch|chemin|rte|route|sq|square|quai|cours|res|residence) ', ' \\1 bis \\2 ') -%}
     {%- set sql = regex_replace(sql, '^ ([0-9]+) t (r|rue|av|ave|avenue|bd|bld|blvd|boulevard|imp|impasse|all|allee|pl|place|ch|chemin|rte|route|sq|square|quai|cours|res|residence) ', ' \\1 ter \\2 ') -%}
@@ -43,6 +44,20 @@
 {%- endmacro %}
 
 {#-
+    A street line with the number written after the street (`kerkstraat 12 b bus 3`, as in Belgium, Germany or Italy)
+    with the number in front; the post-box or flat after it goes. A number that belongs to a building, a road or a
+    date stays (`batiment 4`, `rue du 8 mai 1945`).
+-#}
+{% macro number_in_front(expr) -%}
+    case
+        when {{ regex_matches(expr, '^[a-z][a-z ]* [0-9]{1,4}( ?[a-h]| bis| ter)?( (bus|bte|boite|box|app|appt|apt)? ?[0-9]{1,3}[a-z]?)?$') }}
+            and not {{ regex_matches(expr, '^([a-z ]* )?(bat|batiment|bloc|esc|escalier|appt|apt|app|appartement|etage|porte|lot|lotissement|bte|boite|bus|box|bp|cs|cedex|rn|rd|nationale|departementale|km|hlm|entree|tour|villa|pavillon|chalet|cage|chambre|local|hall|resid|residence|immeuble|imm|cite|zone|za|zi|zac) [0-9]') }}
+            then trim({{ regex_replace(expr, '^([a-z][a-z ]*[a-z]) ([0-9]{1,4})( ?([a-h]|bis|ter))?( (bus|bte|boite|box|app|appt|apt)? ?[0-9]{1,3}[a-z]?)?$', '\\2 \\4 \\1') }})
+        else {{ expr }}
+    end
+{%- endmacro %}
+
+{#-
     `relation` with columns about the street line in its column `column`: <name>_standard, <name>_number
     (`12`, `12 bis`) and <name>_name. What stands before the number (flat, building) and what follows the
     street (post-box, postal code and city) is left out.
@@ -51,10 +66,12 @@
     (
         select
             *,
-            trim({{ regex_extract(name ~ "_standard", '^([0-9]+( bis| ter| quater| [a-cefg])?) +[a-z]') }}) as {{ name }}_number,
-            nullif(trim({{ regex_replace(name ~ "_standard", '^[0-9]+( bis| ter| quater| [a-cefg])? +', '') }}), '')
+            trim({{ regex_extract(name ~ "_turned", '^([0-9]+( bis| ter| quater| [a-h])?) +[a-z]') }}) as {{ name }}_number,
+            nullif(trim({{ regex_replace(name ~ "_turned", '^[0-9]+( bis| ter| quater| [a-h])? +', '') }}), '')
                 as {{ name }}_name
         from (
+            select *, {{ regex_replace(number_in_front(name ~ "_standard"), ' +', ' ') }} as {{ name }}_turned
+            from (
             select
                 *,
                 case
@@ -62,11 +79,12 @@
                     else nullif(trim({{ regex_replace(regex_replace(regex_replace(
                         name ~ "_text",
                         '^.*?\\b([0-9]+( bis| ter| quater| [a-z])? (' ~ street_types() ~ ') .*)$', '\\1'),
-                        ' +[0-9]{5}( [a-z ]+)?$', ''),
-                        '\\b(bp|cs|boite postale) ?[0-9]+\\b', '') }}), '')
+                        '\\b(bp|cs|boite postale) ?[0-9]+\\b', ''),
+                        ' +[0-9]{5}( [a-z ]+)?$', '') }}), '')
                 end as {{ name }}_standard
             from (select *, {{ street_text(column) }} as {{ name }}_text from {{ relation }}) as {{ name }}_1
-        ) as {{ name }}_2
+            ) as {{ name }}_2
+        ) as {{ name }}_3
     )
 {%- endmacro %}
 

@@ -42,17 +42,17 @@
         when {{ domain }} in ('free.fre', 'fre.fr', 'free.ft', 'freee.fr', 'free.com') then 'free.fr'
         when {{ domain }} in ('sfr.com', 'srf.fr', 'sfr.ft') then 'sfr.fr'
         when {{ label }} in ('{{ to_com | join("', '") }}')
-            and {{ tail }} in ('con', 'cmo', 'ocm', 'vom', 'cpm', 'cm', 'co', 'comm', 'coml', 'cim', 'xom', 'om', 'c', 'col', 'ccom')
+            and {{ tail }} in ('con', 'cmo', 'ocm', 'vom', 'cpm', 'cm', 'co', 'comm', 'coml', 'cim', 'xom', 'om', 'c', 'col', 'ccom', 'corn', 'conn', 'eom')
             then {{ label }} || '.com'
         when {{ label }} in ('hotmail', 'yahoo', 'outlook', 'live', 'orange', 'wanadoo', 'free', 'sfr', 'neuf', 'bbox')
             and {{ tail }} in ('ft', 'f', 'fre', 'frr', 'rf', 'gr', 'dr', 'fe', 'ffr', 'fr fr')
             then {{ label }} || '.fr'
         when {{ domain }} in ('hotmailcom', 'gmailcom', 'yahoofr', 'orangefr', 'wanadoofr', 'hotmailfr', 'freefr', 'sfrfr')
             then {{ regex_replace(domain, '(com|fr)$', '.\\1') }}
-        {#- one slip inside a long enough label: same first letter, one edit away, a tail the provider has -#}
+        {#- one slip inside a long enough label, in its first letter only where it is longer: a tail the provider has -#}
         {%- for provider, tails in providers.items() if provider | length >= 5 %}
-        when left({{ domain }}, 1) = '{{ provider[0] }}'
-            and {{ tail }} in ('{{ tails | join("', '") }}'{{ ", 'con', 'cm', 'co'" if tails[0] == 'com' }})
+        when {% if provider | length < 7 %}left({{ domain }}, 1) = '{{ provider[0] }}'
+            and {% endif %}{{ tail }} in ('{{ tails | join("', '") }}'{{ ", 'con', 'cm', 'co'" if tails[0] == 'com' }})
             and {{ label }} <> '{{ provider }}'
             and damerau_levenshtein({{ label }}, '{{ provider }}') = 1
             then '{{ provider }}.' || case when {{ tail }} in ('con', 'cm', 'co') or '{{ provider }}' = 'gmail' then 'com' else {{ tail }} end

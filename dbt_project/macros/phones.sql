@@ -9,6 +9,21 @@
 {%- endmacro %}
 
 {#-
+    What the numbering plans of the world say of a number: `mobile +48512345678`, `landline ...`, `unknown ...`, or
+    `not_in_plan`. Slow: for distinct values that the rules below leave open.
+-#}
+{% macro foreign_phone(written, country) -%}
+    {{ return(adapter.dispatch('foreign_phone', 'rcu')(written, country)) }}
+{%- endmacro %}
+{% macro default__foreign_phone(written, country) -%}
+    foreign_phone({{ written }}, {{ country }})
+{%- endmacro %}
+{#- Without that function the number stays as the rules read it. -#}
+{% macro spark__foreign_phone(written, country) -%}
+    cast(null as string)
+{%- endmacro %}
+
+{#-
     `relation` with columns about the number in its column `column`, of a person in `country` (a column,
     two letters):
     <name>_e164    the number as +33612345678; null when it can't be one

@@ -156,6 +156,7 @@ def review(
     with publish.identity_as_published(current) as connection:
         waiting = connection.execute("select count(*) from identity.match_review").fetchall()[0][0]
         pairs = identity.review_queue(connection, limit=waiting if pair_id else limit)
+        set_aside = identity.set_aside_decisions(connection)
     if pair_id:
         pairs = [pair for pair in pairs if pair.pair_id == pair_id]
         if not pairs:
@@ -178,6 +179,10 @@ def review(
             pair.reason, pair.guard or "",
         )  # fmt: skip
     out.print(table)
+    for decision in set_aside[:limit]:
+        out.print(f"set aside: {escape(decision)}")
+    if len(set_aside) > limit:
+        out.print(f"and {len(set_aside) - limit:,} more decisions set aside: rcu.set_aside_decisions")
     out.print("side by side: rcu review --pair PAIR_ID")
     out.print("answer one: rcu review --decide PAIR_ID same|different|later --by YOUR_NAME")
 

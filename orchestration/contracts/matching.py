@@ -35,6 +35,7 @@ PARTS = (
     "words",
     "initials",
     "last",
+    "rare",
 )
 
 
@@ -109,6 +110,10 @@ class VetoSpec(Declaration):
     unless_equal: tuple[str, ...] = Field(default=(), description="Any of these being the same lifts the veto")
     unless_sole: tuple[str, ...] = Field(
         default=(), description="Any of these being the same, and known under one given name only, lifts the veto"
+    )
+    unless_rare: dict[str, float] = Field(
+        default_factory=dict,
+        description="The same name on both sides lifts the veto where chance gives it fewer bearers more than this",
     )
     weight: float = Field(description="The pair weighs no more than this")
 
@@ -258,8 +263,13 @@ class Matching(Declaration):
                     'add a name to "agree", two people of one household share an e-mail or a phone'
                 )
         for veto in self.vetoes:
-            for name in (*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole):
+            for name in (*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole, *veto.unless_rare):
                 need(name, f'veto "{veto.veto}"')
+            for name, limit in veto.unless_rare.items():
+                if self.fields[name].kind != "person_name":
+                    raise ValueError(f'veto "{veto.veto}": unless_rare: "{name}" is no person_name')
+                if not 0 < limit <= 1:
+                    raise ValueError(f'veto "{veto.veto}": unless_rare: {name}: {limit} is not above 0 and at most 1')
         for index, key in enumerate(self.block_on):
             for part in key:
                 found = _PART.match(part)

@@ -13,7 +13,7 @@ from orchestration.identity.decisions import decide
 from orchestration.identity.erase import erase
 from orchestration.identity.explain import explain_customer, explain_pair
 from orchestration.identity.resolve import IdentityReport, resolve
-from orchestration.identity.review import ReviewPair, review_queue
+from orchestration.identity.review import ReviewPair, review_queue, set_aside_decisions
 from orchestration.identity.tables import CUSTOMER_ID_EVENTS, IDENTITY_MODELS, RECORD_CUSTOMERS, STEWARD_DECISIONS
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "explain_pair",
     "resolve",
     "review_queue",
+    "set_aside_decisions",
 ]

@@ -14,7 +14,7 @@ from orchestration.contracts.matching import Matching, RuleSpec
 from orchestration.identity import fields
 from orchestration.identity.model import Model
 from orchestration.identity.records import blocks
-from orchestration.identity.scoring import SCALE, needed_columns, scored_query
+from orchestration.identity.scoring import SCALE, asked_fields, needed_columns, scored_query
 from orchestration.identity.stored_model import find_model
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, quote
@@ -103,11 +103,7 @@ def compare(
 
 def _levels(connection: Connection, matching: Matching, pair: str) -> dict[str, int]:
     """The level of every field that rules, vetoes or the model ask about."""
-    names = {name for rule in matching.rules for name in (*rule.equal, *rule.sole, *rule.agree, *rule.no_conflict)}
-    names |= {comparison.field for comparison in matching.model.comparisons}
-    for veto in matching.vetoes:
-        names |= {*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole}
-    asked = fields.asked(names, matching)
+    asked = asked_fields(matching)
     both = "".join(
         f', l.{quote(name)} as "{name}_l", r.{quote(name)} as "{name}_r"' for name in needed_columns(matching)
     )

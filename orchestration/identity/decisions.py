@@ -18,6 +18,9 @@ from orchestration.warehouse import Connection, literal
 
 RecordKey = tuple[str, str]
 
+#: How many set-aside decisions the run's report spells out.
+_FIRST_TOLD = 5
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -29,6 +32,7 @@ class Decision:
     decided_at: dt.datetime | None
     decision_id: str
     decided_by: str = ""
+    told_in: str = ""  # file and line, or the command line
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,22 @@ def read(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> lis
         "left_source, left_record_id, right_source, right_record_id, decision, decided_at, decision_id, decided_by"
     )
     delivered = ""
-    if connection.execute(
-        "select 1 from information_schema.tables where table_schema = 'landing' and table_name = 'steward_decisions'"
-    ).fetchone():
-        delivered = f"union all select {columns} from landing.steward_decisions"
+    if _has_column(connection, "landing", "steward_decisions", "decision"):
+        place, files = "''", ""
+        if _has_column(connection, "landing", "steward_decisions", "line_number"):
+            place = "concat('line ', line_number)"
+            if _has_column(connection, "audit", "files", "sha256"):
+                files = (
+                    "left join (select substr(sha256, 1, 16) as batch_id, min(file_name) as file_name from audit.files "
+                    "group by all) as files using (batch_id)"
+                )
+                place = "concat_ws(' ', file_name, 'line', line_number)"
+        delivered = f"union all select {columns}, {place} from landing.steward_decisions {files}"
     rows = connection.execute(
-        f"select * from (select {columns} from ({given}) {delivered}) "
+        f"select * from (select {columns}, 'the command line' as told_in from ({given}) {delivered}) "
         # pins are about one record's values: they are survivorship's
         "where coalesce(lower(trim(decision)), '') not in ('pin', 'unpin') "
-        f"order by decided_at, decision_id, {columns}"
+        f"order by decided_at, decision_id, {columns}, told_in"
     ).fetchall()
     return [
         Decision(
@@ -82,9 +93,18 @@ def read(connection: Connection, workspace: Workspace, as_of_on: dt.date) -> lis
             row[5],
             str(row[6] or ""),
             str(row[7] or ""),
+            str(row[8] or ""),
         )
         for row in rows
     ]
+
+
+def _has_column(connection: Connection, schema: str, table: str, column: str) -> bool:
+    found = connection.execute(
+        "select 1 from information_schema.columns where table_schema = ? and table_name = ? and column_name = ?",
+        [schema, table, column],
+    ).fetchone()
+    return found is not None
 
 
 def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
@@ -130,9 +150,13 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
         if against:
             contradictory += 1
             (x, y) = against[0]
-            by = last[(x, y)].decided_by or "a steward"
+            by, where = last[(x, y)].decided_by or "a steward", last[(x, y)].told_in
             aside.append(
-                SetAside(decision, f"{by} said that {x[0]} {x[1]} and {y[0]} {y[1]} are different, and this joins them")
+                SetAside(
+                    decision,
+                    f"{by} said{f' ({where})' if where else ''} that {x[0]} {x[1]} and {y[0]} {y[1]} are different, and "
+                    "this joins them",
+                )
             )
             continue
         parent[other] = one
@@ -141,13 +165,13 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
 
 
 def write_set_aside(connection: Connection, settled: Settled) -> tuple[str, ...]:
-    """Fill `identity.set_aside_decisions`; returns a line for the run's report, where there is something to say."""
+    """Fill `identity.set_aside_decisions`; returns lines for the run's report, where there is something to say."""
     connection.execute("delete from identity.set_aside_decisions")
     for aside in settled.set_aside:
         told = aside.decision
         connection.execute(
-            "insert into identity.set_aside_decisions values (?, ?, ?, ?, ?, ?, ?, ?)",
-            [*told.left, *told.right, told.said, told.decided_by, told.decided_at, aside.reason],
+            "insert into identity.set_aside_decisions values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [*told.left, *told.right, told.said, told.decided_by, told.decided_at, told.told_in, aside.reason],
         )
     if not settled.set_aside:
         return ()
@@ -156,7 +180,10 @@ def write_set_aside(connection: Connection, settled: Settled) -> tuple[str, ...]
         (settled.unreadable, "cannot be read"),
     )  # fmt: skip
     told_counts = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return (f"steward decisions set aside: {told_counts}; identity.set_aside_decisions tells each",)
+    return (
+        f"steward decisions set aside: {told_counts}; `rcu review` tells each",
+        *(f"{aside.decision.told_in or 'a decision'}: {aside.reason}" for aside in settled.set_aside[:_FIRST_TOLD]),
+    )
 
 
 def decide(connection: Connection, workspace: Workspace, pair_id: str, said: str, who: str, *, on: dt.date) -> None:

@@ -8,6 +8,7 @@ rule, a level of the model and the explanation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ from orchestration.warehouse import literal, quote
 
 #: Words that come and go in French family names.
 PARTICLES = "de|d|du|des|la|le|les|l|van|von|der|den|di|da|do|dos|el|al|ben|bin"
+
+#: A name is rare where chance gives it fewer bearers more than this, if no veto says otherwise.
+_RARE = 1 / 64
+
+#: The class of a name about which nothing is known: as common as can be.
+_COMMON = 99
 
 #: The level of two names whose fields were exchanged.
 SWAPPED = "given and family name swapped"
@@ -91,6 +98,24 @@ def sole_fields(matching: Matching) -> list[str]:
     return sorted(named | {name for rule in matching.rules for name in rule.sole})
 
 
+def rare_fields(matching: Matching) -> list[str]:
+    """The person_names of which it matters how many people bear them."""
+    named = {name for veto in matching.vetoes for name in veto.unless_rare}
+    parts = (part_of(item) for key in matching.block_on for item in key)
+    return sorted(named | {name for name, part, _ in parts if part == "rare"})
+
+
+def half_bits(share: float) -> int:
+    """A number below 1 as a class of `identity.name_counts`: half a bit wide."""
+    return math.floor(2 * math.log2(share))
+
+
+def homonyms(name: str) -> str:
+    """How many bearers more chance gives the names of a pair, as a class; never null."""
+    left, right = _lr(name, "__homonyms")
+    return f"greatest(coalesce({left}, {_COMMON}), coalesce({right}, {_COMMON}))"
+
+
 def sole(name: str, matching: Matching) -> str:
     """True where both sides have a value in common that is known under one given name only."""
     left, right = _lr(name, "__sole")
@@ -148,16 +173,20 @@ def key_expression(item: str, matching: Matching, alias: str = "r") -> str:
     name, part, length = part_of(item)
     spec = matching.fields[name]
     if spec.kind == "person_name":
-        if part not in ("words", "initials"):
+        if part not in ("words", "initials", "rare"):
             raise DeclarationError(
-                f'matching.yml: block_on: "{item}": a person_name has only the parts words and initials'
+                f'matching.yml: block_on: "{item}": a person_name has only the parts words, initials and rare'
             )
         given, family = f"{alias}.{quote(spec.given or '')}", f"{alias}.{quote(spec.family or '')}"
-        if part == "words":
+        if part in ("words", "rare"):
             words = f"list_sort(string_split(concat_ws(' ', {given}, {family}), ' '))"
         else:
             words = f"list_sort([substr({given}, 1, 1), substr({family}, 1, 1)])"
-        return f"case when {given} is not null and {family} is not null then array_to_string({words}, ' ') end"
+        held = f"{given} is not null and {family} is not null"
+        if part == "rare":
+            limits = [veto.unless_rare[name] for veto in matching.vetoes if name in veto.unless_rare]
+            held = f"{alias}.{quote(name + '__homonyms')} <= {half_bits(max(limits, default=_RARE))}"
+        return f"case when {held} then array_to_string({words}, ' ') end"
     column = f"{alias}.{quote(name)}"
     if is_list(spec):
         if part:
@@ -266,7 +295,7 @@ def _given_initial(name: str) -> str:
 def _near_given(name: str, spec: FieldSpec) -> str:
     left, right = _lr(name)
     near = (
-        f"({_near_text(name)} or (least(length({left}), length({right})) >= 4 "
+        f"({_near_text(name)} or (least(length({left}), length({right})) >= 3 "
         f"and damerau_levenshtein({left}, {right}) <= 1))"
     )
     return _unless_both_usual(name, spec, near)
@@ -391,7 +420,9 @@ def _family_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | 
     birth = _birth_name(name, spec)
     if birth:
         found.append(Level("name at birth", birth, agrees=True))
-    found.append(Level("near", f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.92", agrees=True))
+    near = f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.92"
+    one_off = f"(least(length({bare_l}), length({bare_r})) >= 5 and damerau_levenshtein({bare_l}, {bare_r}) <= 1)"
+    found.append(Level("near", f"({near} or {one_off})", agrees=True))
     if person:
         found.append(Level(SWAPPED, _swapped_names(person)))
         found.append(Level("swapped in part", _swapped_in_part(person)))
@@ -437,6 +468,14 @@ def agree(name: str, matching: Matching) -> str:
         both = f"({agree(spec.given, matching)} and {agree(spec.family, matching)})"
         return f"({both} or {_is_swapped(spec, matching)})"
     return _is_in(name, _numbers(name, matching, lambda level: level.agrees))
+
+
+def told(name: str, matching: Matching) -> str:
+    """`agree`, or the two names are exchanged: nothing is left open about them. Over level numbers; never null."""
+    spec = matching.fields[name]
+    if spec.kind == "person_name":
+        return agree(name, matching)
+    return _is_in(name, _numbers(name, matching, lambda level: level.agrees or level.name == SWAPPED))
 
 
 def conflict(name: str, matching: Matching) -> str:

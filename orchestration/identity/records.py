@@ -10,6 +10,8 @@ as touched when a value it holds becomes (or stops being) shared, or one of its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestration.contracts.matching import Matching
 from orchestration.errors import DeclarationError
 from orchestration.identity import fields
@@ -70,11 +72,13 @@ def mark_touched(connection: Connection) -> None:
     )
 
 
-def refresh(connection: Connection, matching: Matching, *, is_rebuild: bool) -> None:
+def refresh(
+    connection: Connection, matching: Matching, *, is_rebuild: bool, prepared: Callable[[], None] = lambda: None
+) -> None:
     """Bring the working tables up to date with `identity_touched`, which may grow on the way.
 
     Afterwards `identity_gone` holds the rids that were replaced or deleted, `identity_new` those that
-    took their place.
+    took their place. `prepared` is called once the records are there, before their blocking keys.
     """
     known = input_columns(connection)
     connection.execute("drop table if exists identity_gone")
@@ -82,9 +86,11 @@ def refresh(connection: Connection, matching: Matching, *, is_rebuild: bool) -> 
         connection.execute("create temp table identity_gone (rid bigint)")
         _write_holders(connection, matching, known)
         _find_shared(connection, matching)
-        _write_records(connection, matching, known, first=True)
+        _count_names(connection, matching, known)
+        connection.execute(f"create or replace table identity.records as {_records_query(matching, known, 0)}")
         connection.execute("drop table if exists identity_new")
         connection.execute("create temp table identity_new as select rid from identity.records")
+        prepared()
         _write_blocks(connection, matching)
         connection.execute(
             "insert into identity.capped_blocks select block, value, cast(count(*) as integer) from "
@@ -92,16 +98,19 @@ def refresh(connection: Connection, matching: Matching, *, is_rebuild: bool) -> 
             f"group by block, value having count(*) > {matching.max_block}"
         )
         return
-    connection.execute(
-        "create temp table identity_gone as select rid from identity.records semi join identity_touched using "
-        "(source, record_id)"
-    )
+    _grow_by_names(connection, matching, known)
     _grow_by_shared(connection, matching, known)
+    connection.execute(
+        "create temp table identity_gone as select rid from identity.records "
+        "semi join identity_touched using (source, record_id)"
+    )
     connection.execute(
         "create or replace temp table identity_old_blocks as "
         "select distinct block, value from identity.block_keys semi join identity_gone using (rid)"
     )
     _replace_records(connection, matching, known)
+    prepared()
+    _write_blocks(connection, matching, "semi join identity_new using (rid)")
     # Blocks that crossed the cap: their records' pairs change, so they are matched anew as well.
     connection.execute(
         "create or replace temp table identity_block_counts as "
@@ -148,8 +157,8 @@ def _watched(matching: Matching) -> list[str]:
 def _write_holders(connection: Connection, matching: Matching, known: set[str]) -> None:
     """Append the watched values of the touched records, with what counts as 'another name'.
 
-    `name_key`: the start of the family name and the initial of the given name. `given`, `family`: the first
-    three letters of each, the given name's nickname undone.
+    `name_key`: the start of the family name and the initial of the given name. `given`: its first word, the nickname
+    undone. `family`: the first three letters. `initial`: of the given name as written.
     """
     given, family = (_name_column(matching, known, kind) for kind in ("given_name", "family_name"))
     parts = [f"coalesce(substr({text}, 1, {length}), '')" for text, length in ((family, 3), (given, 1)) if text]
@@ -164,8 +173,8 @@ def _write_holders(connection: Connection, matching: Matching, known: set[str]) 
             value = fields.raw_expression(column, known)
             connection.execute(
                 "insert into identity.value_holders "
-                f"select {literal(name)}, value, source, record_id, name_key, nullif(substr({root}, 1, 3), ''), "
-                "family from ("
+                f"select {literal(name)}, value, source, record_id, name_key, nullif({root}, ''), "
+                "family, coalesce(substr(token, 1, 1), '') from ("
                 f"select {value} as value, source, record_id, {key} as name_key, {token} as token, {prefix} as family "
                 f"from {_INPUT} semi join identity_touched using (source, record_id) where {value} is not null "
                 f"{void}) as held "
@@ -193,14 +202,21 @@ def _shared_query(matching: Matching, only: str = "") -> str:
 
 
 def _household_query(matching: Matching, only: str = "") -> str:
-    """Values known under more than one given name.
+    """Values known under more than one given name; with an initial: under more than one that starts with it.
 
-    A record whose names are swapped adds a given name that is a family name elsewhere, and the reverse: such
-    pairs count once. An initial counts only where no longer name starts with it.
+    Names with the same three letters are one. A record whose names are swapped adds a given name that is a family name
+    elsewhere, and the reverse: such pairs count once. An initial counts only where no longer name starts with it. Among
+    those of one initial, near ones are one as well (a slip in three letters or so): that is likelier than a second such
+    person.
     """
     kinds = ", ".join(literal(name) for name in fields.sole_fields(matching)) or "null"
     return (
-        "with held as (select distinct kind, value, given, family from identity.value_holders "
+        "with wholes as (select distinct kind, value, initial, given from identity.value_holders "
+        f"{only} where kind in ({kinds}) and length(given) > 1), "
+        "firsts as (select *, first(given) over (partition by kind, value, initial "
+        "order by length(given) desc, given) as longest from wholes semi join "
+        "(select kind, value from wholes group by kind, value having count(*) > 1) using (kind, value)), "
+        "held as (select distinct kind, value, substr(given, 1, 3) as given, family from identity.value_holders "
         f"{only} where kind in ({kinds}) and given is not null), "
         "givens as (select distinct kind, value, given as token from held), "
         "families as (select distinct kind, value, family as token from held where family is not null), "
@@ -208,8 +224,10 @@ def _household_query(matching: Matching, only: str = "") -> str:
         "left join families as f using (kind, value, token) "
         "anti join (select kind, value, substr(token, 1, 1) as token from givens where length(token) > 1) as longer "
         "on longer.kind = g.kind and longer.value = g.value and longer.token = g.token) "
-        "select kind, value from told group by kind, value "
-        "having count(*) - sum(case when is_family then 0.5 else 0 end) > 1"
+        "select kind, value, '' as initial from told group by kind, value "
+        "having count(*) - sum(case when is_family then 0.5 else 0 end) > 1 union all "
+        "select distinct kind, value, initial from firsts where substr(given, 1, 3) <> substr(longest, 1, 3) "
+        "and damerau_levenshtein(given, longest) > (length(given) + 1) // 3"
     )
 
 
@@ -241,25 +259,117 @@ def _grow_by_shared(connection: Connection, matching: Matching, known: set[str])
             f"where kind in ({', '.join(by_share)})"
         )
     only = "semi join identity_values using (kind, value)"
-    for table, query in (
-        ("shared_values", _shared_query(matching, only)),
-        ("household_values", _household_query(matching, only)),
+    for table, query, key in (
+        ("shared_values", _shared_query(matching, only), "kind, value"),
+        ("household_values", _household_query(matching, only), "kind, value, initial"),
     ):
         connection.execute(f"create or replace temp table identity_now as {query}")
         connection.execute(
             "insert into identity_touched select distinct source, record_id from identity.value_holders semi join ("
-            "(select kind, value from identity_now except "
-            f"select kind, value from identity.{table} {only}) union all "
-            f"(select kind, value from identity.{table} {only} except select kind, value from identity_now)"
+            f"(select {key} from identity_now except "
+            f"select {key} from identity.{table} {only}) union all "
+            f"(select {key} from identity.{table} {only} except select {key} from identity_now)"
             ") using (kind, value) anti join identity_touched using (source, record_id)"
         )
         connection.execute(f"delete from identity.{table} as s using identity_values as v "
                            "where s.kind = v.kind and s.value = v.value")  # fmt: skip
         connection.execute(f"insert into identity.{table} select * from identity_now")
-    connection.execute("drop table identity_gone")
+
+
+# -- rare names -------------------------------------------------------------------------------------
+
+
+def _half_bits(count: str) -> str:
+    """A count as a class: half a bit (a factor of 1.4) wide, so that few classes change from day to day."""
+    return f"cast(floor(2 * log2({count})) as integer)"
+
+
+def _counted_fields(matching: Matching) -> list[str]:
+    """The name fields whose bearers are counted."""
+    specs = [matching.fields[name] for name in fields.rare_fields(matching)]
+    return sorted({part for spec in specs for part in (spec.given, spec.family) if part})
+
+
+def _total(connection: Connection) -> int:
+    row = connection.execute(f"select count(*) from {_INPUT}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _names_given(matching: Matching, known: set[str], name: str) -> str:
+    """SQL for the value of a name field, as `identity.records` has it."""
+    return f"lower({fields.raw_expression(fields.source_columns(name, matching.fields[name])[0], known)})"
+
+
+def _count_names(connection: Connection, matching: Matching, known: set[str]) -> None:
+    """`identity.name_counts`: the records that bear each name, and under the field '' all records."""
+    for name in _counted_fields(matching):
+        value = _names_given(matching, known, name)
+        connection.execute(
+            f"insert into identity.name_counts select {literal(name)}, value, count(*), {_half_bits('count(*)')} "
+            f"from (select {value} as value from {_INPUT}) where value is not null group by value"
+        )
+    total = _total(connection)
+    if total and _counted_fields(matching):
+        connection.execute(f"insert into identity.name_counts select '', '', {total}, {_half_bits(str(total))}")
+
+
+def _grow_by_names(connection: Connection, matching: Matching, known: set[str]) -> None:
+    """Count the names of the touched records anew; who bears a name that changed its class becomes touched."""
+    counted = _counted_fields(matching)
+    if not counted:
+        return
+    parts = []
+    for name in counted:
+        value = _names_given(matching, known, name)
+        parts.append(
+            f"select {literal(name)} as field, {quote(name)} as value, -1 as n from identity.records "
+            "semi join identity_touched using (source, record_id)"
+        )
+        parts.append(
+            f"select {literal(name)}, {value}, 1 from {_INPUT} semi join identity_touched using (source, record_id)"
+        )
+    total = _total(connection)
+    parts.append(f"select '', '', {total} - coalesce((select bearers from identity.name_counts where field = ''), 0)")
     connection.execute(
-        "create temp table identity_gone as select rid from identity.records "
-        "semi join identity_touched using (source, record_id)"
+        "create or replace temp table identity_name_changes as "
+        f"with told as ({' union all '.join(parts)}), changed as ("
+        "select field, value, sum(n) as n from told where value is not null group by field, value having sum(n) <> 0), "
+        "summed as (select field, value, coalesce(c.bearers, 0) + changed.n as bearers, c.half_bits as old "
+        "from changed left join identity.name_counts as c using (field, value)) "
+        f"select field, value, bearers, old, case when bearers > 0 then {_half_bits('bearers')} end as half_bits from summed"
+    )
+    connection.execute(
+        "delete from identity.name_counts as c using identity_name_changes as n "
+        "where c.field = n.field and c.value = n.value"
+    )
+    connection.execute(
+        "insert into identity.name_counts select field, value, bearers, half_bits from identity_name_changes "
+        "where bearers > 0"
+    )
+    crossed = "select value from identity_name_changes where old is distinct from half_bits and field = "
+    bearers = " or ".join(f"{quote(name)} in ({crossed}{literal(name)})" for name in counted)
+    connection.execute(
+        "insert into identity_touched select source, record_id from identity.records "
+        f"anti join identity_touched using (source, record_id) where exists ({crossed}'') or {bearers}"
+    )
+
+
+def _name_classes(name: str, matching: Matching) -> str:
+    """Joins that bring the classes of both parts of a person_name."""
+    spec = matching.fields[name]
+    return "".join(
+        f" left join (select value, half_bits from identity.name_counts where field = {literal(part)}) as {alias} "
+        f"on {alias}.value = raw.{quote(part)}"
+        for part, alias in ((spec.given or "", quote(f"{name}_given")), (spec.family or "", quote(f"{name}_family")))
+    )
+
+
+def _homonyms(name: str, matching: Matching) -> str:
+    """How many bearers of a name chance alone makes: those of each part, over all records. Null for an initial."""
+    spec = matching.fields[name]
+    return (
+        f"case when length(raw.{quote(spec.given or '')}) > 1 then {quote(f'{name}_given')}.half_bits "
+        f"+ {quote(f'{name}_family')}.half_bits - (select half_bits from identity.name_counts where field = '') end"
     )
 
 
@@ -293,7 +403,7 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
                 kept = _without(kept, f"{quote('shared_' + name)}.held")
             cleaned.append(f"case when len({kept}) > 0 then {kept} end as {column}")
             if name in sole_fields:
-                joins.append(_held(name, "household_values"))
+                joins.append(_of_households(name))
                 sole = _without(kept, f"{quote('household_' + name)}.held")
                 cleaned.append(f"case when len({sole}) > 0 then {sole} end as {quote(name + '__sole')}")
         else:
@@ -305,8 +415,15 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
             raw.append(f"{text} as {column}")
             cleaned.append(f"{_unless_in(f'raw.{column}', name, 'shared_values', name in shared_fields)} as {column}")
             if name in sole_fields:
-                derived.append(f"{_unless_in(column, name, 'household_values', True)} as {quote(name + '__sole')}")
+                joins.append(_of_households(name))
+                kept = _unless_in(f"raw.{column}", name, "shared_values", name in shared_fields)
+                cleaned.append(
+                    f"case when {quote('household_' + name)}.held is null then {kept} end as {quote(name + '__sole')}"
+                )
         derived += [f"{p.sql} as {quote(p.name)}" for p in fields.prepared(name, spec, bool(matching.nicknames))]
+    for name in fields.rare_fields(matching):
+        joins.append(_name_classes(name, matching))
+        cleaned.append(f"{_homonyms(name, matching)} as {quote(name + '__homonyms')}")
     return (
         "with raw as (select source, record_id, first_seen_on, coalesce(is_active, true) as is_active, "
         f"{', '.join(raw)} from {_INPUT} semi join identity_touched using (source, record_id)), "
@@ -330,6 +447,18 @@ def _held(name: str, table: str) -> str:
     )
 
 
+def _of_households(name: str) -> str:
+    """A join that brings the values of a record that more than one member of a household could hold."""
+    alias = quote(f"household_{name}")
+    return (
+        " left join (select h.source, h.record_id, list(h.value) as held from identity.value_holders as h "
+        "join identity.household_values as s on s.kind = h.kind and s.value = h.value "
+        "and s.initial = h.initial "
+        f"where h.kind = {literal(name)} group by h.source, h.record_id) as {alias} "
+        f"on {alias}.source = raw.source and {alias}.record_id = raw.record_id"
+    )
+
+
 def _without(values: str, unwanted: str) -> str:
     """A list without some values."""
     return f"list_filter({values}, x -> not list_contains(coalesce({unwanted}, []), x))"
@@ -344,10 +473,6 @@ def _unless_in(column: str, name: str, table: str, is_asked: bool) -> str:
     )
 
 
-def _write_records(connection: Connection, matching: Matching, known: set[str], *, first: bool) -> None:
-    connection.execute(f"create or replace table identity.records as {_records_query(matching, known, 0)}")
-
-
 def _replace_records(connection: Connection, matching: Matching, known: set[str]) -> None:
     row = connection.execute("select coalesce(max(rid), 0) from identity.records").fetchone()
     start = int(row[0]) if row else 0
@@ -356,7 +481,6 @@ def _replace_records(connection: Connection, matching: Matching, known: set[str]
     connection.execute(f"create or replace temp table identity_fresh as {_records_query(matching, known, start)}")
     connection.execute("insert into identity.records by name select * from identity_fresh")
     connection.execute("create or replace temp table identity_new as select rid from identity_fresh")
-    _write_blocks(connection, matching, "semi join identity_new using (rid)")
 
 
 # -- blocking keys ----------------------------------------------------------------------------------

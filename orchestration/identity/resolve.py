@@ -28,7 +28,7 @@ from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, quote
 
 #: Raised when a change of code gives other results from the same input: the cache is then made anew.
-_CODE = "2"
+_CODE = "3"
 
 _NO_PAIRS = (np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -110,8 +110,8 @@ def resolve(
     else:
         records.mark_touched(connection)
     records.write_nicknames(connection, matching)
-    records.refresh(connection, matching, is_rebuild=is_rebuild)
-    clock.lap("records")
+    records.refresh(connection, matching, is_rebuild=is_rebuild, prepared=lambda: clock.lap("records"))
+    clock.lap("blocking")
     model: Model | None = stored
     notes: list[str] = []
     if matching.model.enabled and model is None:

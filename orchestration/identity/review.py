@@ -74,3 +74,22 @@ def review_queue(
         )
         for row in rows
     ]  # fmt: skip
+
+
+def set_aside_decisions(connection: Connection) -> list[str]:
+    """The steward decisions that could not be applied, in words. Empty where the publication does not tell them."""
+    there = connection.execute(
+        "select 1 from information_schema.tables where table_schema = 'identity' and table_name = 'set_aside_decisions'"
+    ).fetchone()
+    if there is None:
+        return []
+    rows = connection.execute(
+        "select told_in, decided_by, left_source, left_record_id, right_source, right_record_id, decision, reason "
+        "from identity.set_aside_decisions order by told_in, decided_at, left_source, left_record_id, right_source, "
+        "right_record_id, decision, reason"
+    ).fetchall()
+    return [
+        f"{where or 'a decision'}: {left} {left_id} and {right} {right_id}: {said or 'no answer'}"
+        f"{f', by {who}' if who else ''}: {reason}"
+        for where, who, left, left_id, right, right_id, said, reason in rows
+    ]

@@ -36,25 +36,28 @@ def _rule_condition(rule: RuleSpec, matching: Matching) -> str:
 
 def _veto_condition(veto: VetoSpec, matching: Matching) -> str:
     tests = [fields.conflict(name, matching) for name in veto.conflict]
-    tests += [f"not {fields.agree(name, matching)}" for name in veto.unsure]
+    tests += [f"not {fields.told(name, matching)}" for name in veto.unsure]
     tests += [f"not {fields.equal(name, matching)}" for name in veto.unless_equal]
     tests += [f"not s_{name}" for name in veto.unless_sole]
+    tests += [f"not (h_{name} <= {fields.half_bits(limit)} and {fields.equal(name, matching)})"
+              for name, limit in veto.unless_rare.items()]  # fmt: skip
     return " and ".join(tests)
 
 
-def _asked(matching: Matching) -> list[str]:
+def asked_fields(matching: Matching) -> list[str]:
     """The fields that rules, vetoes and comparisons ask about."""
     names = {name for rule in matching.rules for name in (*rule.equal, *rule.sole, *rule.agree, *rule.no_conflict)}
     names |= {comparison.field for comparison in matching.model.comparisons}
     for veto in matching.vetoes:
-        names |= {*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole}
+        names |= {*veto.conflict, *veto.unsure, *veto.unless_equal, *veto.unless_sole, *veto.unless_rare}
     return fields.asked(names, matching)
 
 
 def needed_columns(matching: Matching) -> list[str]:
     """The columns of `identity.records` that rules, vetoes and comparisons read."""
     sole = {f"{name}__sole" for name in fields.sole_fields(matching)}
-    return sorted({*fields.pair_columns(set(_asked(matching)), matching), *sole})
+    rare = {f"{name}__homonyms" for name in fields.rare_fields(matching)}
+    return sorted({*fields.pair_columns(set(asked_fields(matching)), matching), *sole, *rare})
 
 
 def _weight_expression(name: str, model: Model) -> str:
@@ -100,11 +103,12 @@ def scored_query(matching: Matching, model: Model | None, pairs: str, records: s
         f"on f_{name}.value = l.{quote(name)}"
         for name in frequent
     )
-    asked = _asked(matching)
+    asked = asked_fields(matching)
     answers = "".join(f", {fields.level_expression(name, matching)} as g_{name}" for name in asked)
     answers += "".join(
         f", coalesce({fields.sole(name, matching)}, false) as s_{name}" for name in fields.sole_fields(matching)
     )
+    answers += "".join(f", {fields.homonyms(name)} as h_{name}" for name in fields.rare_fields(matching))
     answers += "".join(f", f_{name}" for name in frequent)
     evidence = " + ".join(f"w_{name}" for name in compared) if compared else "cast(null as integer)"
     prior = model.prior if model else 0

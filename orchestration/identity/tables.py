@@ -66,14 +66,15 @@ _DDL = {
     "shared_values": "kind varchar, value varchar, distinct_names integer, record_count integer",
     "set_aside_decisions": """
         left_source varchar, left_record_id varchar, right_source varchar, right_record_id varchar,
-        decision varchar, decided_by varchar, decided_at timestamp, reason varchar""",
+        decision varchar, decided_by varchar, decided_at timestamp, told_in varchar, reason varchar""",
     # What follows is the cache that increments start from; nobody else reads it.
     "state": "fingerprint varchar, threshold_offset double",
     "nicknames": "name varchar, root varchar",
     "value_holders": """
         kind varchar, value varchar, source varchar, record_id varchar, name_key varchar, given varchar,
-        family varchar""",
-    "household_values": "kind varchar, value varchar",
+        family varchar, initial varchar""",
+    "household_values": "kind varchar, value varchar, initial varchar",
+    "name_counts": "field varchar, value varchar, bearers bigint, half_bits integer",
     "block_keys": "block utinyint, value ubigint, rid bigint",
     "capped_blocks": "block utinyint, value ubigint, record_count integer",
     "links": """

@@ -55,6 +55,8 @@ def _everything(world: World) -> dict[str, Any]:
         "customer_id_history": "*",
         "suspicious_clusters": "*",
         "set_aside_decisions": "*",
+        "household_values": "*",
+        "name_counts": "*",
     }
     return {
         name: sorted(map(repr, world.connection.execute(f"select {columns} from identity.{name}").fetchall()))
@@ -76,8 +78,9 @@ def test_increments_leave_what_daily_rebuilds_leave(days: list[list[tuple[str, A
         vetoes=[
             {"veto": "another_given_name", "conflict": ["first_name"], "weight": -12},
             {"veto": "given_name_not_told", "unsure": ["first_name"], "unless_sole": ["email", "phones"], "weight": 0},
+            {"veto": "names_alone", "unsure": ["birth_on", "email"], "unless_rare": {"name": 0.7}, "weight": -1},
         ],
-        block_on=[["last_name.prefix4"], ["birth_on", "first_name.initial"]],
+        block_on=[["last_name.prefix4"], ["birth_on", "first_name.initial"], ["name.rare"]],
         bands={"follow_answers": 3},
         review={"audit_pairs": 2},
         guards={

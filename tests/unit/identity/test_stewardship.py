@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from pathlib import Path
 
+from orchestration.identity import decisions, set_aside_decisions, tables
 from orchestration.identity.estimates import Label, estimate, offset, wilson
 from tests.unit.identity.conftest import MODEL, World, matching
 
@@ -33,10 +35,36 @@ def test_an_answer_that_cannot_hold_is_told_with_its_reason(world: World) -> Non
     ]
     assert report.notes == (
         "steward decisions set aside: 1 contradict another, 1 name a record that is not there, 1 cannot be read; "
-        "identity.set_aside_decisions tells each",
+        "`rcu review` tells each",
+        "a decision: there is no record 77 of source web",
+        'a decision: "perhaps": say same, different or later',
+        "a decision: steward said that crm 0 and crm 2 are different, and this joins them",
     )
     world.run(2)
     assert len(set_aside(world)) == 3
+
+
+def test_an_answer_set_aside_is_told_with_its_file_and_line(world: World) -> None:
+    world.load(world.connection, set())
+    world.connection.execute("create schema audit")
+    world.connection.execute(
+        "create table audit.files as select 'steward_20260201.csv' as file_name, '" + "ab" * 32 + "' as sha256"
+    )
+    world.connection.execute(
+        "create or replace table landing.steward_decisions as select 'crm' as left_source, '0' as left_record_id, "
+        "'web' as right_source, '77' as right_record_id, 'same' as decision, 'ann' as decided_by, "
+        "timestamp '2026-02-01 10:00:00' as decided_at, 'd1' as decision_id, '"
+        + "ab" * 8
+        + "' as batch_id, 3 as line_number"
+    )
+    told = decisions.read(world.connection, world.workspace, dt.date(2026, 2, 2))
+    assert [decision.told_in for decision in told] == ["steward_20260201.csv line 3"]
+    tables.create_missing(world.connection)
+    notes = decisions.write_set_aside(world.connection, decisions.settle(told, set()))
+    assert notes[1] == "steward_20260201.csv line 3: there is no record 0 of source crm"
+    assert set_aside_decisions(world.connection) == [
+        "steward_20260201.csv line 3: crm 0 and web 77: same, by ann: there is no record 0 of source crm"
+    ]
 
 
 def test_the_last_answer_about_a_pair_holds_whichever_way_round_it_is_given(world: World) -> None:

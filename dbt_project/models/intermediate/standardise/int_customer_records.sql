@@ -68,11 +68,14 @@ main_phones as (
 
 ),
 
-phones as (
+both_phones as (
 
     select
         source,
         record_id,
+        country,
+        phone,
+        phone_other,
         main_e164,
         main_kind,
         main_reason,
@@ -80,6 +83,56 @@ phones as (
         second_kind,
         second_reason
     from {{ with_phone('main_phones', 'phone_other', 'country', 'second') }} as written
+
+),
+
+-- Numbers of countries whose plan the rules don't hold: each is looked up once.
+foreign_phones as (
+
+    select
+        written,
+        country,
+        {{ foreign_phone('written', 'country') }} as told
+    from (
+        select phone as written, country from both_phones
+        where main_kind = 'unknown' or main_reason = 'unknown_country'
+        union
+        select phone_other, country from both_phones
+        where second_kind = 'unknown' or second_reason = 'unknown_country'
+    ) as open_numbers
+
+),
+
+phones as (
+
+    select
+        both_phones.source,
+        both_phones.record_id,
+        case when main_told.told is null then both_phones.main_e164 else {{ regex_extract('main_told.told', '([+][0-9]+)') }} end as main_e164,
+        case
+            when main_told.told is null then both_phones.main_kind
+            when main_told.told <> 'not_in_plan' then split_part(main_told.told, ' ', 1)
+        end as main_kind,
+        case
+            when main_told.told is null then both_phones.main_reason
+            when main_told.told = 'not_in_plan' then coalesce(both_phones.main_reason, 'not_in_plan')
+        end as main_reason,
+        case when second_told.told is null then both_phones.second_e164 else {{ regex_extract('second_told.told', '([+][0-9]+)') }} end as second_e164,
+        case
+            when second_told.told is null then both_phones.second_kind
+            when second_told.told <> 'not_in_plan' then split_part(second_told.told, ' ', 1)
+        end as second_kind,
+        case
+            when second_told.told is null then both_phones.second_reason
+            when second_told.told = 'not_in_plan' then coalesce(both_phones.second_reason, 'not_in_plan')
+        end as second_reason
+    from both_phones
+    left join foreign_phones as main_told
+        on (both_phones.main_kind = 'unknown' or both_phones.main_reason = 'unknown_country')
+        and both_phones.phone = main_told.written and both_phones.country = main_told.country
+    left join foreign_phones as second_told
+        on (both_phones.second_kind = 'unknown' or both_phones.second_reason = 'unknown_country')
+        and both_phones.phone_other = second_told.written and both_phones.country = second_told.country
 
 ),
 
@@ -156,6 +209,7 @@ select
     person_names.first_name,
     person_names.first_name_token,
     person_names.first_name_formal,
+    person_names.first_name_from_email,
     person_names.last_name,
     person_names.last_name_bare,
     person_names.birth_name,

@@ -19,7 +19,8 @@ select
     civility,
     -- told, or that of nearly all who bear the first name
     coalesce(sex, first_name_sex) as sex,
-    first_name,
+    -- an initial, in full where the person's own e-mail tells the name
+    coalesce(first_name_from_email, first_name) as first_name,
     first_name_token,
     last_name,
     last_name_bare,
@@ -34,7 +35,8 @@ select
     phone_mobile,
     phone_landline,
     phone_other,
-    address_line,
+    -- number first, wherever it is written
+    nullif(concat_ws(' ', street_number, street_name), '') as address_line,
     street_number,
     street_name,
     postal_code,
@@ -54,5 +56,12 @@ select
     row_hash,
     first_name_formal,
     is_name_swapped,
-    first_name_usual
+    first_name_usual,
+    -- the members of one family at one address
+    case
+        when street_number is not null and street_name is not null
+            then street_number || ' ' || street_name || '|' || postal_code || '|' || left(last_name_bare, 3)
+    end as home,
+    -- those of one family name in one town
+    last_name_bare || '|' || city_key as kin
 from records

@@ -13,7 +13,8 @@ records as (
         full_name_order,
         last_name,
         first_name,
-        birth_name
+        birth_name,
+        email
     from {{ ref('stg_customers') }} as customers
     where {{ only_touched('customers') }}
 
@@ -39,6 +40,7 @@ texts as (
         record_id,
         {{ plain_words('civility') }} as civility_given,
         full_name_order,
+        split_part({{ ascii_lower('email') }}, '@', 1) as mailbox,
         last_name is null and full_name is not null as is_parted_here,
         {{ name_text('coalesce(last_name, full_name)') }} as last_text,
         {{ name_text('first_name') }} as first_text,
@@ -204,6 +206,7 @@ fields as (
         married.record_id,
         married.civility_given,
         married.civility_in_name,
+        married.mailbox,
         replace(coalesce(best_parted.last_text, married.usage_text), '-', ' ') as last_given,
         replace(coalesce(best_parted.first_text, married.first_bare_text), '-', ' ') as first_given,
         replace(married.birth_name_text, '-', ' ') as birth_name_given
@@ -222,6 +225,7 @@ cleaned as (
         record_id,
         civility_given,
         civility_in_name,
+        mailbox,
         case when not {{ is_placeholder_name('last_given') }} then last_given end as last_clean,
         case when not {{ is_placeholder_name('first_given') }} then first_given end as first_clean,
         case when not {{ is_placeholder_name('birth_name_given') }} then birth_name_given end as birth_name
@@ -238,7 +242,9 @@ exchanged as (
             coalesce(last_names.first_weight, ln(20)) + coalesce(first_names.last_weight, ln(40))
             - coalesce(last_names.last_weight, ln(40)) - coalesce(first_names.first_weight, ln(20))
             > ln(150), false
-        ) and cleaned.last_clean is not null and length(cleaned.first_clean) > 2 as is_name_swapped
+        ) and cleaned.last_clean is not null and length(cleaned.first_clean) > 2
+        -- nobody's family name is one letter: it is an initial, in the other field
+        or coalesce(length(cleaned.last_clean) = 1 and length(cleaned.first_clean) > 2, false) as is_name_swapped
     from cleaned
     left join names as last_names
         on {{ regex_extract('cleaned.last_clean', '^([^ ]+)') }} = last_names.name
@@ -247,18 +253,77 @@ exchanged as (
 
 ),
 
-standard as (
+placed as (
 
     select
         source,
         record_id,
         civility_given,
         civility_in_name,
+        mailbox,
         is_name_swapped,
         case when is_name_swapped then first_clean else last_clean end as last_name,
         case when is_name_swapped then last_clean else first_clean end as first_name,
         birth_name
     from exchanged
+
+),
+
+-- Of a person told by an initial, the e-mail may tell the name: `j` and julie.lefevre, lefevre.julie, or julie82.
+initials as (
+
+    select
+        source,
+        record_id,
+        replace(last_name, ' ', '') as family,
+        first_name as initial,
+        {{ regex_replace('mailbox', '[^a-z]', '') }} as letters,
+        {{ regex_extract('mailbox', '^([a-z]+)') }} as first_word
+    from placed
+    where length(first_name) = 1 and length(last_name) > 1 and mailbox <> ''
+
+),
+
+mailboxes as (
+
+    select
+        source,
+        record_id,
+        initial,
+        contains(letters, family) and length(family) > 2 as tells_family,
+        case when contains(letters, family) and length(family) > 2 then replace(letters, family, '') else first_word end as word
+    from initials
+
+),
+
+standard as (
+
+    select
+        placed.source,
+        placed.record_id,
+        placed.civility_given,
+        placed.civility_in_name,
+        placed.is_name_swapped,
+        placed.last_name,
+        placed.first_name,
+        placed.birth_name,
+        case
+            when length(mailboxes.word) >= 3 and left(mailboxes.word, 1) = mailboxes.initial
+                and (mailboxes.tells_family or names.first_weight > names.last_weight)
+                then mailboxes.word
+        end as first_name_from_email
+    from placed
+    left join mailboxes on placed.source = mailboxes.source and placed.record_id = mailboxes.record_id
+    left join names on mailboxes.word = names.name
+
+),
+
+matched as (
+
+    select
+        *,
+        split_part(coalesce(first_name_from_email, first_name), ' ', 1) as token
+    from standard
 
 ),
 
@@ -272,7 +337,7 @@ spoken as (
     from (
         select last_name as name from standard where last_name is not null
         union
-        select split_part(first_name, ' ', 1) as name from standard where first_name is not null
+        select token as name from matched where token is not null
     ) as every_name
 
 ),
@@ -287,21 +352,22 @@ nicknames as (
 )
 
 select
-    standard.source,
-    standard.record_id,
+    matched.source,
+    matched.record_id,
     coalesce(
-        {{ civility_standard('standard.civility_given') }},
-        {{ civility_standard("split_part(standard.civility_in_name, ' ', 1)") }}
+        {{ civility_standard('matched.civility_given') }},
+        {{ civility_standard("split_part(matched.civility_in_name, ' ', 1)") }}
     ) as civility,
-    standard.first_name,
-    split_part(standard.first_name, ' ', 1) as first_name_token,
-    coalesce(nicknames.formal_name, split_part(standard.first_name, ' ', 1)) as first_name_formal,
-    standard.last_name,
+    matched.first_name,
+    matched.token as first_name_token,
+    coalesce(nicknames.formal_name, matched.token) as first_name_formal,
+    matched.first_name_from_email,
+    matched.last_name,
     nullif(last_spoken.bare, '') as last_name_bare,
     last_spoken.phonetic as last_name_phonetic,
     first_spoken.phonetic as first_name_phonetic,
-    standard.birth_name,
-    standard.is_name_swapped,
+    matched.birth_name,
+    matched.is_name_swapped,
     -- how the name sounds, where many people bear it: two such names are two people, not a slip of the hand
     case when borne.as_first_name >= 500 then first_spoken.phonetic end as first_name_usual,
     case
@@ -309,8 +375,8 @@ select
         when borne.female_share >= 0.97 then 'F'
         when borne.female_share <= 0.03 then 'M'
     end as first_name_sex
-from standard
-left join spoken as last_spoken on standard.last_name = last_spoken.name
-left join spoken as first_spoken on split_part(standard.first_name, ' ', 1) = first_spoken.name
-left join nicknames on split_part(standard.first_name, ' ', 1) = nicknames.nickname
-left join names as borne on split_part(standard.first_name, ' ', 1) = borne.name
+from matched
+left join spoken as last_spoken on matched.last_name = last_spoken.name
+left join spoken as first_spoken on matched.token = first_spoken.name
+left join nicknames on matched.token = nicknames.nickname
+left join names as borne on matched.token = borne.name
