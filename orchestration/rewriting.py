@@ -10,6 +10,7 @@ others stay true, and doing the same twice changes nothing.
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import io
 import json
@@ -73,11 +74,39 @@ class Edit:
 
 def pattern_of(texts: frozenset[str] | set[str]) -> re.Pattern[str] | None:
     """A pattern that finds any of `texts` as a whole word, also as JSON writes it; None for none."""
+    return _pattern_of(frozenset(texts))
+
+
+@functools.lru_cache(maxsize=8)
+def _pattern_of(texts: frozenset[str]) -> re.Pattern[str] | None:
     forms = {form for text in texts for form in (text, json.dumps(text)[1:-1]) if text.strip()}
     if not forms:
         return None
-    listed = "|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
-    return re.compile(rf"(?<![^\W_])(?:{listed})(?![^\W_])", re.IGNORECASE)
+    return re.compile(rf"(?<![^\W_]){_any_of({form.lower() for form in forms})}(?![^\W_])", re.IGNORECASE)
+
+
+def _any_of(forms: set[str]) -> str:
+    """An expression for any of `forms`, branching letter by letter: the time it takes hardly grows with their number."""
+    tree: dict[str, Any] = {}
+    for form in sorted(forms):
+        node = tree
+        for letter in form:
+            node = node.setdefault(letter, {})
+        node[""] = {}
+    return _branches(tree)
+
+
+def _branches(node: dict[str, Any]) -> str:
+    parts = []
+    for letter, below in node.items():
+        if letter:
+            run = letter
+            while len(below) == 1 and "" not in below:
+                (step,) = below
+                run, below = run + step, below[step]
+            parts.append(re.escape(run) + (_branches(below) if set(below) != {""} else ""))
+    joined = parts[0] if len(parts) == 1 and "" not in node else f"(?:{'|'.join(parts)})"
+    return f"{joined}?" if "" in node and parts else joined
 
 
 def layout_for(name: str) -> Layout:

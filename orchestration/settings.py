@@ -145,6 +145,6 @@ def export_to_environment(workspace: Workspace) -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
-def point_dbt_at(build_file: Path) -> None:
+def point_dbt_at(build: str) -> None:
     """Set the build database that dbt's profile reads from the environment."""
-    os.environ["RCU_BUILD_FILE"] = str(build_file)
+    os.environ["RCU_BUILD_FILE"] = build

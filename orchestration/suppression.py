@@ -106,6 +106,21 @@ def has_objections(workspace: Workspace) -> bool:
     return any((workspace.registry / OBJECTIONS.name).glob("*.parquet"))
 
 
+def entries_by_key(workspace: Workspace) -> dict[str, int]:
+    """How many entries of the two lists were hashed with each key: as long as there are any, the key must stay."""
+    found: dict[str, int] = {}
+    connection = warehouse.connect()
+    try:
+        for table in (ERASURES, OBJECTIONS):
+            for key_id, count in connection.execute(
+                f"select key_id, count(*) from ({registry.rows(workspace, table)}) group by key_id order by key_id"
+            ).fetchall():
+                found[key_id] = found.get(key_id, 0) + int(count)
+    finally:
+        connection.close()
+    return found
+
+
 def _add(
     workspace: Workspace, table: registry.RegistryTable, values: Mapping[Kind, Iterable[str]],
     since_on: dt.date, request_id: str,

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import BuildError, BusyError
+from orchestration.errors import BuildError, BusyError, UsageError
 from orchestration.settings import Workspace
+from orchestration.unlocking import holder_of
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -35,14 +36,117 @@ _SESSION_SETTINGS = (
 
 
 def connect(path: Path | None = None, *, read_only: bool = False) -> Connection:
-    """Open `path` (None: in memory) with the project's session settings.
+    """Open `path` (None: in memory) with the project's session settings; an encrypted file with its key.
 
     The build database is always opened read-write: dbt keeps a handle on it in the same process and
     DuckDB refuses a second handle of another kind. Published files are opened read-only.
     """
+    if path is not None and is_encrypted(path):
+        return _open_encrypted(path, read_only=read_only)
     connection = duckdb.connect(str(path) if path else ":memory:", read_only=read_only)
     for statement in _SESSION_SETTINGS:
         connection.execute(statement)
+    return connection
+
+
+# --- encrypted databases -------------------------------------------------------------------------
+#
+# DuckDB takes a key with `attach` only. So a connection on an encrypted file is one in memory with the file
+# attached under the name that it would have, and `use`d. For writing it is a named one, which every connection of
+# this process shares (dbt's too): two would be two writers of one file.
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether `path` is an encrypted DuckDB file: a flag of its header says so."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except FileNotFoundError:
+        return False
+    return head[8:12] == b"DUCK" and len(head) == 24 and bool(head[20] & 1)
+
+
+def create_encrypted(path: Path) -> None:
+    """Make an empty encrypted database."""
+    connection = duckdb.connect(":memory:")
+    try:
+        attach(connection, path, "fresh", encrypted=True)
+        connection.execute("detach fresh")
+    finally:
+        connection.close()
+
+
+def attach(
+    connection: Connection, path: Path, name: str, *, read_only: bool = False, encrypted: bool | None = None
+) -> None:
+    """Attach a database, with its key where it is encrypted. A new one is encrypted where `encrypted` says so."""
+    if not (is_encrypted(path) if encrypted is None else encrypted):
+        connection.execute(f"attach {literal(str(path))} as {quote(name)}{' (read_only)' if read_only else ''}")
+        return
+    if not read_only:
+        load_extension(connection, "httpfs")  # its cryptography writes, the built-in one only reads
+    holder = holder_of(path)
+    if holder is None:
+        raise UsageError(f"{path}: this database is encrypted; use it through `rcu --workspace DIR`, which has its key")
+    options = f"encryption_key $1{', read_only' if read_only else ''}"
+    keys = holder.keys()
+    for key in keys if path.exists() else keys[:1]:
+        try:
+            connection.execute(f"attach {literal(str(path))} as {quote(name)} ({options})", [key])
+            return
+        except duckdb.Error as error:
+            if "encryption key" not in str(error):
+                raise
+    raise UsageError(f"{path}: no key of {holder.key_file} opens this database; restore the key file from its backup")
+
+
+def opens(path: Path, key: str) -> bool:
+    """Whether `key` opens an encrypted database."""
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute(f"attach {literal(str(path))} as tried (encryption_key $1, read_only)", [key])
+    except duckdb.Error as error:
+        if "encryption key" not in str(error):
+            raise
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def dbt_path(path: Path) -> str:
+    """What dbt opens to reach a database: its path, or the connection in memory that has it attached."""
+    return _shared_name(path) if is_encrypted(path) else str(path)
+
+
+def cursor_on(connection: Connection) -> Connection:
+    """A cursor that looks at the same database as its connection: DuckDB's own begins at the first one."""
+    found = connection.cursor()
+    name = connection.execute("select current_database()").fetchall()[0][0]
+    found.execute(f"use {quote(name)}")
+    return found
+
+
+def _shared_name(path: Path) -> str:
+    return f":memory:{path}"
+
+
+def _open_encrypted(path: Path, *, read_only: bool) -> Connection:
+    connection = duckdb.connect(":memory:" if read_only else _shared_name(path))
+    try:
+        for statement in _SESSION_SETTINGS:
+            connection.execute(statement)
+        name = path.stem  # as DuckDB calls the catalog of a file that is opened by its path
+        known = connection.execute("select 1 from duckdb_databases() where database_name = ?", [name]).fetchone()
+        if known is None:
+            if not read_only:
+                connection.execute(f"set temp_directory = {literal(f'{path}.tmp')}")
+            connection.execute("set temp_file_encryption = true")
+            attach(connection, path, name, read_only=read_only, encrypted=True)
+        connection.execute(f"use {quote(name)}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -125,12 +229,14 @@ def read_stamp(path: Path) -> Stamp | None:
     return Stamp(*row) if row else None
 
 
-def begin_build(path: Path, stamp: Stamp) -> None:
-    """Stamp the build file for a run. A rebuild starts from an empty file."""
+def begin_build(path: Path, stamp: Stamp, *, encrypted: bool = False) -> None:
+    """Stamp the build file for a run. A rebuild starts from an empty file, encrypted where that is asked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if stamp.mode == "rebuild":
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".wal").unlink(missing_ok=True)
+        if encrypted:
+            create_encrypted(path)
     connection = connect(path)
     try:
         connection.execute("begin")
@@ -176,6 +282,15 @@ def complete_build(path: Path) -> None:
         connection.execute("checkpoint")
     finally:
         connection.close()
+
+
+def table_contents(connection: Connection, table: str) -> str:
+    """A fingerprint of a table (as SQL names it): its rows, columns and types, whatever the order of the rows."""
+    told = connection.execute(
+        f"select concat_ws(' ', count(*), bit_xor(hash(counted)), sum(hash(counted))) from {table} as counted"
+    ).fetchall()[0][0]
+    columns = connection.execute(f"describe {table}").fetchall()
+    return f"{told} {','.join(f'{column[0]} {column[1]}' for column in columns)}"
 
 
 def quote(identifier: str) -> str:

@@ -25,6 +25,13 @@ def _catalogue(workspace: Workspace) -> Any:
     return load_catalogue(workspace.declarations)
 
 
+def _check_keys(workspace: Workspace) -> None:
+    """Before anything is written: with a wrong key nobody would be known again. Raises UsageError."""
+    from orchestration import protection
+
+    protection.keys(workspace)
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file that its owner alone can read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -80,6 +87,7 @@ def erase(
     catalogue = _catalogue(workspace)
     today = catalogue.company.today()
     with run_lock(workspace, "rcu erase"):
+        _check_keys(workspace)
         done = privacy.resume(workspace, catalogue.sources)
         if what:
             person = privacy.find_person(workspace, what)
@@ -107,6 +115,7 @@ def erase(
                     done_by=who or "rcu erase",
                 )
             )
+        removals = privacy.tell_destinations(workspace, catalogue.activations)
     if as_json:
         click.echo(json.dumps([vars(report) for report in done], default=str))
         return
@@ -115,16 +124,26 @@ def erase(
         out.print(
             f"erased, request {report.request_id}: {report.records} records, "
             f"{counts.get('deliveries_rows_removed', 0)} rows removed and {counts.get('deliveries_rows_anonymised', 0)} "
-            f"order lines made anonymous in landing, {counts.get('deliveries_archived_files', 0)} original files and "
-            f"{counts.get('publications_publications', 0)} publications written anew"
+            f"order lines made anonymous in landing, {counts.get('deliveries_archived_files', 0)} original files, "
+            f"{counts.get('publications_publications', 0)} publications and {counts.get('strays_cleaned', 0)} other files "
+            "written anew"
         )
-        if counts.get("removal_files"):
-            out.print(f"send the {counts['removal_files']} removal files in {near(workspace.exports / 'removals')}")
         for name in report.waiting_files:
-            out.print(f"[yellow]warning:[/] inbox/{escape(name)} holds the person; it is cleaned when it is taken")
-    if not done:
+            out.print(
+                f"[yellow]warning:[/] inbox/{escape(name)} holds the person, or cannot be opened; it is cleaned when it is taken"
+            )
+        for name in report.stray_files:
+            out.print(
+                f"[yellow]warning:[/] {escape(name)} is no part of RCU, and holds the person or cannot be opened: "
+                "look at it and delete it"
+            )
+    if removals.sent:
+        out.print(f"{removals.sent} destinations that had received the person were told to take them away")
+    for line in removals.waiting:
+        out.print(f"[yellow]warning:[/] {escape(line)}; `rcu erase`, or the next run, sends it again")
+    if not done and not removals.sent:
         out.print("nothing to do: no erasure was interrupted (name a person to erase)")
-    else:
+    elif done:
         out.print("the build was removed; the next `rcu run` makes it anew")
 
 
@@ -141,6 +160,7 @@ def object_(workspace: Workspace, what: tuple[str, ...], who: str) -> None:
     today = catalogue.company.today()
     named: dict[Any, set[str]] = {"email": {suppression.email_key(what[0])}} if "@" in what[0] else {}
     with run_lock(workspace, "rcu object"):
+        _check_keys(workspace)
         try:
             person = privacy.find_person(workspace, what)
         except UsageError:
@@ -211,6 +231,15 @@ def requests_(
             one.customer_id or "", escape(one.origin), escape(one.reason),
         )  # fmt: skip
     out.print(table)
+    demo = workspace.data / "truth.csv"  # who is who in the extracts that `rcu samples` makes: searched, not told
+    others = [path.relative_to(workspace.root).as_posix() for path in privacy.stray_files(workspace) if path != demo]
+    if others:
+        others.sort(key=lambda place: (place.count("/"), place))
+        shown = ", ".join(map(escape, others[:5])) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        out.print(
+            f"[yellow]warning:[/] {len(others)} files are no part of RCU: {shown}; erasures search them, nothing lets them "
+            "go: delete what nobody needs"
+        )
 
 
 @cli.command()
@@ -245,6 +274,7 @@ def retain(workspace: Workspace, dry_run: bool, on: dt.date | None, as_json: boo
         report = privacy.retain(
             workspace, catalogue.sources, catalogue.retention, on=on or today, is_dry=dry_run, expire_runs=expire_runs
         )
+        removals = None if dry_run else privacy.tell_destinations(workspace, catalogue.activations)
     if as_json:
         click.echo(json.dumps({"on": str(report.on), "is_dry": report.is_dry, **report.counts(), "rows": report.rows}))
         return
@@ -254,6 +284,8 @@ def retain(workspace: Workspace, dry_run: bool, on: dt.date | None, as_json: boo
     for name, count in report.counts().items():
         table.add_row(name.replace("_", " "), f"{count:,}")
     out.print(table)
+    for line in removals.waiting if removals else ():
+        out.print(f"[yellow]warning:[/] {escape(line)}; the next run sends it again")
 
 
 @cli.command()

@@ -40,6 +40,9 @@ class Consents(Declaration):
     )
     minor_under: int = Field(default=15, ge=13, le=18, description="Below this age a parent has to agree")
     unknown_age_is_minor: bool = Field(default=False, description="Treat people without a birth date as minors")
+    parental_consent: bool = Field(
+        default=False, description="A minor is contacted where a parent agreed (a consent with the basis `parental`)"
+    )
     calls_need_yes_from: dt.date = Field(default=CALLS_NEED_YES_ON, description="Day since which calls need a yes")
 
     @field_validator("expires_after_days")
@@ -59,13 +62,14 @@ class Consents(Declaration):
                         "soft_opt_in_days": self.soft_opt_in_days,
                         "minor_under": self.minor_under,
                         "unknown_age_is_minor": self.unknown_age_is_minor,
+                        "parental_consent": self.parental_consent,
                         "calls_need_yes_from": self.calls_need_yes_from,
                     }
                 ],
                 schema=pa.schema(
                     [
                         ("soft_opt_in_days", pa.int32()), ("minor_under", pa.int32()),
-                        ("unknown_age_is_minor", pa.bool_()), ("calls_need_yes_from", pa.date32()),
+                        ("unknown_age_is_minor", pa.bool_()), ("parental_consent", pa.bool_()), ("calls_need_yes_from", pa.date32()),
                     ]
                 ),
             ),

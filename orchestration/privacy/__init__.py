@@ -9,14 +9,16 @@ Privacy is not as-of: what is known now counts for every run, backfill, rollback
 """
 
 from orchestration.contracts.subject import Subject
-from orchestration.privacy.access import access_html, access_person, portable
-from orchestration.privacy.daily import DailyReport, before_landing
+from orchestration.privacy.access import access_person, portable
+from orchestration.privacy.access_page import access_html
+from orchestration.privacy.daily import DailyReport, before_landing, tell_destinations
 from orchestration.privacy.erasure import ErasureReport, erase, resume
 from orchestration.privacy.ledger import Request, close, open_request, overdue, requests, write_requests
 from orchestration.privacy.objections import object_to_contact, write_suppressed
 from orchestration.privacy.people import Person, find_person
 from orchestration.privacy.processing import processing_html, processing_markdown
 from orchestration.privacy.retention import RetentionReport, retain
+from orchestration.privacy.strays import stray_files
 
 __all__ = [
     "DailyReport",
@@ -40,6 +42,8 @@ __all__ = [
     "requests",
     "resume",
     "retain",
+    "stray_files",
+    "tell_destinations",
     "write_requests",
     "write_suppressed",
 ]

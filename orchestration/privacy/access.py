@@ -1,13 +1,11 @@
 """The answer to an access request: everything held about a person, with where it came from.
 
-What belongs here: reading, and the two forms of the answer (JSON, a page). What does not: finding the person
-(`people`). It walks the same plan as an erasure (`contracts.subject`), so both cover the same columns.
+What belongs here: reading. What does not: finding the person (`people`), the page (`access_page`). It walks the same
+plan as an erasure (`contracts.subject`), so both cover the same columns.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +16,8 @@ from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.published_tables import published_tables
 from orchestration.contracts.retention import Retention
 from orchestration.contracts.subject import landing_tables, publication_tables
-from orchestration.identity import RECORD_CUSTOMERS
-from orchestration.privacy import ledger
+from orchestration.identity import RECORD_CUSTOMERS, STEWARD_DECISIONS
+from orchestration.privacy import ledger, strays
 from orchestration.privacy.people import Person, published
 from orchestration.segments import CUSTOMER_TABLES
 from orchestration.settings import Workspace
@@ -54,6 +52,7 @@ def access_person(workspace: Workspace, company: Company, retention: Retention, 
         "published": shown,
         "history": histories,
         "on_the_suppression_list": _is_suppressed(workspace, person),
+        "found_elsewhere": [path.relative_to(workspace.root).as_posix() for path in strays.holding(workspace, subject)],
         "requests": [
             vars(request) for request in ledger.requests(workspace) if request.customer_id in subject.customer_ids
         ],
@@ -79,6 +78,8 @@ def classes() -> dict[str, dict[str, str]]:
 def _histories(
     connection: warehouse.Connection, workspace: Workspace, ids: list[str], records: list[tuple[str, str]]
 ) -> dict[str, list[dict[str, Any]]]:
+    from orchestration import activation
+
     told: dict[str, list[dict[str, Any]]] = {}
     listed = ", ".join(map(literal, ids)) or "''"
     for table in CUSTOMER_TABLES:
@@ -90,6 +91,18 @@ def _histories(
     told[RECORD_CUSTOMERS.name] = _rows(
         connection,
         f"select * from ({registry.rows(workspace, RECORD_CUSTOMERS)}) where (source, record_id) in ({pairs}) order by all",
+    )
+    told[STEWARD_DECISIONS.name] = _rows(
+        connection,
+        f"select * from ({registry.rows(workspace, STEWARD_DECISIONS)}) where (left_source, left_record_id) in ({pairs}) "
+        f"or (right_source, right_record_id) in ({pairs}) order by all",
+    )
+    told["delivered_to"] = _rows(
+        connection,
+        "select distinct d.activation, d.channel, d.purpose, d.destination, d.version, d.ended_at, m.identity as sent "
+        f"from ({registry.rows(workspace, activation.MEMBERS)}) as m "
+        f"inner join ({registry.rows(workspace, activation.DELIVERIES)}) as d on m.attempt = d.attempt "
+        f"where m.customer_id in ({listed}) order by all",
     )
     return {name: rows for name, rows in told.items() if rows}
 
@@ -114,58 +127,3 @@ def portable(told: Mapping[str, Any]) -> dict[str, Any]:
         "customer_id": told["customer_id"],
         "delivered": {name: rows for name, rows in told["delivered"].items() if name in PORTABLE},
     }
-
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0 1.5rem}"
-    "th,td{border:1px solid #ccc;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
-    "th{background:#f3f3f3;font-weight:600}.origin{color:#666;font-size:.9em}@media print{body{margin:0}}"
-)
-
-
-def access_html(told: Mapping[str, Any], *, on: dt.date) -> str:
-    """The same as a page that opens anywhere: no script, nothing loaded."""
-    out = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>What is held about you</title>"
-        f"<style>{_STYLE}</style></head><body>",
-        "<h1>What is held about you</h1>",
-        f"<p>{_text(told['controller']['name'])}, {on}. Questions, corrections, objection or erasure: "
-        f"{_text(told['controller']['contact'] or 'the address you wrote to')}.</p>",
-        "<p>You are known as " + ", ".join(f"<code>{_text(one)}</code>" for one in told["known_as"] or ["no customer yet"])
-        + f", from {len(told['records'])} records. "
-        + ("You are on the list of those who are not contacted." if told["on_the_suppression_list"] else "") + "</p>",
-    ]  # fmt: skip
-    if told["purposes"]:
-        out.append("<h2>Why</h2>" + _table(told["purposes"]))
-    golden = told["published"].get("rcu.customers")
-    if golden:
-        out.append("<h2>In short</h2>" + _pairs(golden[0]))
-    for title, part in (("What was delivered, by whom and when", "delivered"), ("What was made of it", "published"),
-                        ("What was noted over time", "history")):  # fmt: skip
-        if told[part]:
-            out.append(f"<h2>{title}</h2>")
-        for name, rows in told[part].items():
-            if name != "rcu.customers":
-                out.append(f"<h3>{_text(name)} ({len(rows)})</h3>" + _table(rows))
-    if told["requests"]:
-        out.append("<h2>Your requests</h2>" + _table(told["requests"]))
-    return "\n".join([*out, "</body></html>", ""])
-
-
-def _text(value: object) -> str:
-    return html.escape("" if value is None else str(value))
-
-
-def _pairs(row: Mapping[str, object]) -> str:
-    cells = "".join(
-        f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in row.items() if value is not None
-    )
-    return f"<table>{cells}</table>"
-
-
-def _table(rows: list[dict[str, object]]) -> str:
-    names = [name for name in rows[0] if any(row.get(name) not in (None, "") for row in rows)]
-    head = "".join(f"<th>{_text(name)}</th>" for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{_text(row.get(name))}</td>" for name in names) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"

@@ -9,11 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestration import ingest, publish, suppression
+from orchestration.contracts.activation import Activation
 from orchestration.contracts.retention import Retention
 from orchestration.contracts.source import Source
 from orchestration.contracts.subject import Subject
@@ -21,6 +24,9 @@ from orchestration.privacy import erasure, ledger, objections, people
 from orchestration.privacy.people import landing_files, scan
 from orchestration.settings import Workspace
 from orchestration.suppression import Kind
+
+if TYPE_CHECKING:
+    from orchestration.activation import RemovalsSent
 
 _REFERENCES: dict[str, Kind] = {"ref_email": "email", "ref_phone": "phone"}
 _COLUMNS = (
@@ -40,26 +46,40 @@ class DailyReport:
     objections: int = 0
     erased: int = 0
     waiting: int = 0
+    removals_sent: int = 0
+    removals_waiting: int = 0
     kept_out_rows: int = 0
 
 
 def before_landing(
-    workspace: Workspace, sources: Mapping[str, Source], retention: Retention, *, today: dt.date, is_forward: bool
-) -> DailyReport:
+    workspace: Workspace, sources: Mapping[str, Source], activations: Mapping[str, Activation], retention: Retention, *,
+    today: dt.date, is_forward: bool, time_zone: str,
+) -> DailyReport:  # fmt: skip
     """Bring privacy up to date before a run reads landing. Call under the run lock.
 
     `today`: the run's date when it goes forward. A backfill completes and keeps out, but carries out nothing new.
+    `time_zone`: the company's, in which a request has its day.
     """
     started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     resumed = len(erasure.resume(workspace, sources))
     received = objected = erased = waiting = 0
     if is_forward:
-        received, objected = _enter(workspace)
+        received, objected = _enter(workspace, zoneinfo.ZoneInfo(time_zone))
         erased, waiting = _carry_out(workspace, sources, retention, today)
     swept = ingest.sweep(workspace, sources, since=_last_sweep(workspace))
     _note_sweep(workspace, started)
+    removals = tell_destinations(workspace, activations)
     kept_out = swept.rows_removed + swept.rows_anonymised + swept.quarantined_rows
-    return DailyReport(resumed, received, objected, erased, waiting, kept_out)
+    return DailyReport(
+        resumed, received, objected, erased, waiting, removals.sent, len(removals.waiting), kept_out
+    )  # fmt: skip
+
+
+def tell_destinations(workspace: Workspace, activations: Mapping[str, Activation]) -> RemovalsSent:
+    """Send the removal files that wait: each destination that received an erased person learns of it (GDPR 19)."""
+    from orchestration import activation
+
+    return activation.send_removals(workspace, activations)
 
 
 def _delivered(workspace: Workspace) -> list[dict[str, object]]:
@@ -69,7 +89,8 @@ def _delivered(workspace: Workspace) -> list[dict[str, object]]:
         return []
     with people.published(workspace) as connection:
         rows = connection.execute(
-            f"select {', '.join(_COLUMNS)} from {scan(files)} qualify row_number() over (partition by source, row_key "
+            f"select {', '.join(_COLUMNS)} from {scan(workspace, 'privacy_request', files)} "
+            "qualify row_number() over (partition by source, row_key "
             "order by available_on desc, business_on desc, line_number desc, row_hash desc) = 1 "
             "order by source, row_key"
         ).fetchall()
@@ -87,7 +108,7 @@ def _kind(row: Mapping[str, object]) -> str:
     return said if said in ledger.TYPES else "objection"
 
 
-def _enter(workspace: Workspace) -> tuple[int, int]:
+def _enter(workspace: Workspace, zone: dt.tzinfo) -> tuple[int, int]:
     """Enter new requests; objections, and erasures until they are carried out, bind at once."""
     known = {request.request_id for request in ledger.requests(workspace)}
     new = [row for row in _delivered(workspace) if _number(row) not in known]
@@ -99,7 +120,7 @@ def _enter(workspace: Workspace) -> tuple[int, int]:
         has_publication = publish.current(workspace) is not None
         for row in new:
             kind = _kind(row)
-            received_on = _received_on(row)
+            received_on = _received_on(row, zone)
             found = people.customers_of_references(connection, _texts(row)) if has_publication else []
             customer_id = found[0] if len(found) == 1 else None
             if kind in ("objection", "erasure"):
@@ -133,9 +154,9 @@ def _named(row: Mapping[str, object]) -> dict[Kind, set[str]]:
     return named
 
 
-def _received_on(row: Mapping[str, object]) -> dt.date:
+def _received_on(row: Mapping[str, object], zone: dt.tzinfo) -> dt.date:
     at = row["requested_at"]
-    told = at.date() if isinstance(at, dt.datetime) else None
+    told = at.replace(tzinfo=dt.UTC).astimezone(zone).date() if isinstance(at, dt.datetime) else None
     available = _available_on(row)
     return min(told, available) if told else available
 

@@ -21,7 +21,7 @@ from orchestration import identity, ingest, publish, reports, segments, suppress
 from orchestration.contracts.source import Source
 from orchestration.contracts.subject import Subject
 from orchestration.errors import UsageError
-from orchestration.privacy import ledger, objections, traces
+from orchestration.privacy import ledger, objections, strays, traces
 from orchestration.settings import Workspace
 
 OnStep = Callable[[str], None]
@@ -39,6 +39,7 @@ class ErasureReport:
     records: int
     counts: dict[str, int] = field(default_factory=dict)
     waiting_files: tuple[str, ...] = ()
+    stray_files: tuple[str, ...] = ()
 
 
 def erase(
@@ -103,6 +104,8 @@ def _carry_out(
     counts["report_pages"] = reports.erase(workspace)
     on_step("reports")
     note("traces", traces.erase(workspace, subject))
+    found = strays.erase(workspace, subject)
+    note("strays", found)
     if told["reason"] == "request":
         _close(workspace, request_id, on, told["done_by"], subject, counts)
     on_step("ledger")
@@ -110,7 +113,7 @@ def _carry_out(
     on_step("done")
     return ErasureReport(
         request_id, tuple(sorted(subject.customer_ids)), len(subject.records), counts,
-        tuple(ingest.waiting_files(workspace, subject)),
+        tuple(ingest.waiting_files(workspace, subject)), found.left,
     )  # fmt: skip
 
 

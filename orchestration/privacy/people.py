@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration import publish, registry, suppression, warehouse
+from orchestration import landed, publish, registry, suppression, warehouse
+from orchestration.contracts.entities import ENTITIES
+from orchestration.contracts.loader import did_you_mean
 from orchestration.contracts.subject import Subject
 from orchestration.errors import UsageError
 from orchestration.identity import RECORD_CUSTOMERS
@@ -49,7 +51,7 @@ def published(workspace: Workspace) -> Iterator[Connection]:
     try:
         current = publish.current(workspace)
         if current is not None:
-            connection.execute(f"attach {literal(str(current.database))} as rcu (read_only)")
+            warehouse.attach(connection, current.database, "rcu", read_only=True)
         yield connection
     finally:
         connection.close()
@@ -72,6 +74,9 @@ def find_person(workspace: Workspace, what: Sequence[str]) -> Person:
                 ).fetchall()
             if rows:
                 return Person(rows[0][0], subject_of(connection, workspace, [rows[0][0]]))
+            known = {path.name.removeprefix("source=") for path in (workspace.landing / "customer").glob("source=*")}
+            if source not in known:
+                raise UsageError(f'no source "{source}" ever delivered a person{did_you_mean(source, known)}')
             if not _has_landed(connection, workspace, source, record_id):
                 raise UsageError(
                     f'no record "{record_id}" of source "{source}" was ever delivered; check both, or give a customer id'
@@ -161,20 +166,19 @@ def _has_landed(connection: Connection, workspace: Workspace, source: str, recor
         return False
     return (
         connection.execute(
-            f"select 1 from {scan(files)} where source = ? and record_id = ? limit 1", [source, record_id]
+            f"select 1 from {scan(workspace, 'customer', files)} where source = ? and record_id = ? limit 1",
+            [source, record_id],
         ).fetchone()
         is not None
     )
 
 
 def landing_files(workspace: Workspace, entity: str, source: str = "*") -> list[Path]:
-    found = sorted((workspace.landing / entity).glob(f"source={source}/batch=*/*.parquet"))
-    return [path for path in found if not path.name.startswith(".")]
+    return landed.files(workspace, ENTITIES[entity], source)
 
 
-def scan(files: Iterable[Path]) -> str:
-    listing = ", ".join(literal(str(file)) for file in files)
-    return f"read_parquet([{listing}], union_by_name = true, hive_partitioning = false)"
+def scan(workspace: Workspace, entity: str, files: Iterable[Path]) -> str:
+    return landed.rows(workspace, ENTITIES[entity], files)
 
 
 # --- all that is theirs ------------------------------------------------------------------------
@@ -279,7 +283,7 @@ def _own_values(connection: Connection, workspace: Workspace) -> tuple[dict[str,
             key = KEY_SQL[kind].format(quote(column)) if kind else f"nullif(lower(trim({quote(column)})), '')"
             parts.append(
                 f"select {literal(kind or column)} as kind, {key} as key, {quote(column)} as text, {mine} as is_mine "
-                f"from {scan(files)} where {key} is not null"
+                f"from {scan(workspace, 'customer', files)} where {key} is not null"
             )
     for entity in ("order", "order_line", "event", "consent", "privacy_request"):
         files = landing_files(workspace, entity)
@@ -296,7 +300,7 @@ def _own_values(connection: Connection, workspace: Workspace) -> tuple[dict[str,
             key = KEY_SQL[kind].format(quote(column))
             parts.append(
                 f"select {literal(kind)} as kind, {key} as key, {quote(column)} as text, "
-                f"coalesce({attached}, false) as is_mine from {scan(files)} "
+                f"coalesce({attached}, false) as is_mine from {scan(workspace, entity, files)} "
                 f"where {key} is not null and (coalesce({attached}, false) or {others})"
             )
     parts.append("select '' as kind, '' as key, '' as text, false as is_mine where false")

@@ -76,6 +76,11 @@ def processing_markdown(catalogue: Catalogue, retention: Retention) -> str:
         "- Objections and erasures are kept as keyed hashes (HMAC-SHA-256); the key lies outside the data.",
         "- No personal value is written to logs or to the metadata of runs.",
         "- Secrets enter by reference; no declaration holds one.",
+        *(["- The build and published databases are encrypted (AES-GCM)."] if company.encrypted_at_rest else []),
+        *(
+            f"- The role {role} gets a database of its own{', encrypted' if company.access.encrypted else ''}."
+            for role in company.access.roles
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -16,11 +16,9 @@ from pathlib import Path
 from orchestration import rewriting
 from orchestration.contracts.subject import Subject
 from orchestration.errors import BusyError
+from orchestration.privacy.strays import SHORTEST_KEY
 from orchestration.rewriting import Edit
 from orchestration.settings import Workspace
-
-#: A shorter record key could be any number.
-SHORTEST_KEY = 6
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,17 @@ class TracesErased:
 
 def erase(workspace: Workspace, subject: Subject) -> TracesErased:
     """Clean exports, Dagster's storage and every log. Call under the run lock; safe to call again."""
+    from orchestration import activation
+
     wanted = rewriting.pattern_of(subject.texts | subject.customer_ids)
     keys = {record for _, record in subject.records if len(record) >= SHORTEST_KEY}
     private = rewriting.pattern_of(subject.texts | keys)
     exports = logs = 0
     if wanted is not None:
+        removals = workspace.exports / activation.REMOVALS  # they name whom others must take away, until they are sent
         for path in _below(workspace.exports):
+            if removals in path.parents:
+                continue
             exports += rewriting.edit_file(path, rewriting.layout_for(path.name), lambda name: Edit(pattern=wanted)) > 0
     if private is not None:
         for path in [*_below(workspace.dagster_home), *_below(workspace.dbt_state)]:

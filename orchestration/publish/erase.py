@@ -11,10 +11,11 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from orchestration import rewriting, warehouse
 from orchestration.contracts.subject import UNKNOWN, PersonalTable, Subject, publication_tables
@@ -24,6 +25,7 @@ from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal, quote
 
 DATABASE = "rcu.duckdb"
+_BATCH = 100_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def expire(workspace: Workspace, *, before: dt.date, is_dry: bool) -> list[str]:
 
 def _rewrite(publication: Publication, subject: Subject, erased_on: dt.date) -> int:
     folder = publication.path
-    _open_up(folder)
+    open_up(folder)
     old, new = folder / DATABASE, folder / f".{DATABASE}.erasing.tmp"
     new.unlink(missing_ok=True)
     changed: dict[str, int] = {}
@@ -83,8 +85,8 @@ def _rewrite(publication: Publication, subject: Subject, erased_on: dt.date) -> 
     plan = {table.name: table for table in publication_tables()}
     connection = warehouse.connect()
     try:
-        connection.execute(f"attach {literal(str(old))} as old (read_only)")
-        connection.execute(f"attach {literal(str(new))} as rcu")
+        warehouse.attach(connection, old, "old", read_only=True)
+        warehouse.attach(connection, new, "rcu", encrypted=warehouse.is_encrypted(old))
         _load(connection, subject)
         tables = connection.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = 'old' order by all"
@@ -96,18 +98,17 @@ def _rewrite(publication: Publication, subject: Subject, erased_on: dt.date) -> 
             query = f"select * from old.{place}"
             hits = 0
             if full_name in plan:
-                hits = _count(
-                    connection, f"old.{place} where {_concerned(connection, plan[full_name], place, subject)}"
-                )
+                _find_values(connection, plan[full_name], f"old.{place}", subject)
+                hits = _count(connection, f"old.{place} where {_concerned(connection, plan[full_name], place)}")
                 if hits:
-                    query = without(connection, plan[full_name], f"old.{place}", subject, erased_on)
+                    query = without(connection, plan[full_name], f"old.{place}", erased_on)
             connection.execute(f"create table rcu.{place} as {query}")
             if hits:
                 changed[full_name] = _count(connection, f"rcu.{place}")
                 taken += hits
-        _copy_comments(connection)
+        copy_comments(connection)
         connection.execute("checkpoint rcu")
-        for full_name in sorted(changed):
+        for full_name in sorted(changed) if (folder / "parquet").exists() else ():
             schema, name = full_name.split(".")
             copy = folder / "parquet" / schema / f"{name}.parquet"
             temporary = copy.with_name(f".{copy.name}.erasing.tmp")
@@ -122,9 +123,9 @@ def _rewrite(publication: Publication, subject: Subject, erased_on: dt.date) -> 
         connection.close()
     if changed:
         rewriting.replace(new, old)
-        _mend_manifest(folder, changed)
+        mend_manifest(folder, changed)
     new.unlink(missing_ok=True)
-    _seal(folder)
+    seal_again(folder)
     return taken
 
 
@@ -146,23 +147,23 @@ def is_theirs(table: PersonalTable) -> str:
     return "(" + " or ".join(f"coalesce({test}, false)" for test in tests) + ")" if tests else "false"
 
 
-def without(connection: Connection, table: PersonalTable, place: str, subject: Subject, erased_on: dt.date) -> str:
-    """The query over a published table that leaves the person out."""
+def without(connection: Connection, table: PersonalTable, place: str, erased_on: dt.date) -> str:
+    """The query over a published table that leaves the person out. `s_values` is that of the table."""
     columns = [(row[0], row[1]) for row in connection.execute(f"describe {place}").fetchall()]
     test = is_theirs(table)
     if table.name == "rcu.customer_id_history":
         return _history(place, [name for name, _ in columns], erased_on)
-    pattern = rewriting.pattern_of(subject.texts)
+    searched = set(_searched(connection, table, place))
     selected = []
-    for name, kind in columns:
+    for name, _ in columns:
         cell = quote(name)
         if table.treatment == "anonymise" and name in table.ids:
             cell = f"case when {test} then {literal(UNKNOWN)} else {cell} end as {cell}"
         elif table.treatment == "anonymise" and name in table.personal and name not in table.kept:
             cell = f"case when not {test} then {cell} end as {cell}"
-        elif pattern is not None and kind == "VARCHAR" and name in table.searched and name not in table.kept:
+        elif name in searched:
             # What the person alone carries, in a row about somebody else: the cell goes, not the row.
-            cell = f"case when not coalesce({_matches(cell, subject)}, false) then {cell} end as {cell}"
+            cell = f"case when not {_is_found(name)} then {cell} end as {cell}"
         selected.append(cell)
     if table.treatment == "anonymise":
         return f"select {', '.join(selected)} from {place}"
@@ -174,10 +175,34 @@ def without(connection: Connection, table: PersonalTable, place: str, subject: S
     return f"select {', '.join(selected)} from {place} where not {test}"
 
 
-def _matches(cell: str, subject: Subject) -> str:
-    forms = sorted({form.lower() for text in subject.texts for form in (text, json.dumps(text)[1:-1]) if text.strip()})
-    listed = "|".join(re.escape(form) for form in forms)
-    return f"regexp_matches(lower({cell}), {literal(f'(^|[^a-z0-9])({listed})($|[^a-z0-9])')})"
+def _find_values(connection: Connection, table: PersonalTable, place: str, subject: Subject) -> None:
+    """Load `s_values` (column_name, value): what the searched columns hold of the person's own texts.
+
+    Each value is looked at once, however many rows have it and however many persons are erased together.
+    """
+    connection.execute("create or replace temp table s_values (column_name varchar, value varchar)")
+    pattern = rewriting.pattern_of(subject.texts)
+    if pattern is None:
+        return
+    for name in _searched(connection, table, place):
+        result = connection.execute(f"select distinct {quote(name)} from {place} where {quote(name)} is not null")
+        found = []
+        while rows := result.fetchmany(_BATCH):
+            found += [value for (value,) in rows if pattern.search(value)]
+        if found:
+            connection.register("found_values", pa.table({"value": pa.array(found, pa.string())}))
+            connection.execute(f"insert into s_values select {literal(name)}, value from found_values")
+            connection.unregister("found_values")
+
+
+def _searched(connection: Connection, table: PersonalTable, place: str) -> list[str]:
+    kinds = {row[0]: row[1] for row in connection.execute(f"describe {place}").fetchall()}
+    return [name for name in table.searched if kinds.get(name) == "VARCHAR" and name not in table.kept]
+
+
+def _is_found(name: str) -> str:
+    """Whether a cell holds what the person alone carries, by `s_values`."""
+    return f"coalesce({quote(name)} in (select value from s_values where column_name = {literal(name)}), false)"
 
 
 def _history(place: str, names: list[str], erased_on: dt.date) -> str:
@@ -212,12 +237,8 @@ def held(connection: Connection, subject: Subject) -> dict[str, list[dict[str, o
                 "household_id in (select household_id from rcu.main.customers "
                 "where customer_id in (select customer_id from s_ids))"
             )
-        texts = [
-            _matches(quote(column), subject)
-            for column in table.searched
-            if subject.texts and _kind_of(connection, place, column) == "VARCHAR"
-        ]
-        test = " or ".join([test, *(f"coalesce({one}, false)" for one in texts)])
+        _find_values(connection, table, place, subject)
+        test = " or ".join([test, *map(_is_found, _searched(connection, table, place))])
         result = connection.execute(f"select * from {place} where {test} order by all")
         names = [item[0] for item in result.description or []]
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -236,14 +257,8 @@ def _exists(connection: Connection, schema: str, name: str) -> bool:
     )
 
 
-def _kind_of(connection: Connection, place: str, column: str) -> str:
-    found = {row[0]: row[1] for row in connection.execute(f"describe {place}").fetchall()}
-    return str(found.get(column, ""))
-
-
-def _concerned(connection: Connection, table: PersonalTable, place: str, subject: Subject) -> str:
-    """The SQL test of the rows that an erasure changes or removes."""
-    columns = {row[0]: row[1] for row in connection.execute(f"describe old.{place}").fetchall()}
+def _concerned(connection: Connection, table: PersonalTable, place: str) -> str:
+    """The SQL test of the rows that an erasure changes or removes. `s_values` is that of the table."""
     test = is_theirs(table)
     if table.name == "rcu.customer_id_history":
         return f"({test}) and customer_id in (select customer_id from s_ids) and coalesce(current_customer_id, '') <> 'erased'"
@@ -255,15 +270,11 @@ def _concerned(connection: Connection, table: PersonalTable, place: str, subject
         )
     if table.treatment == "anonymise":
         return test
-    texts = [
-        f"coalesce({_matches(quote(column), subject)}, false)"
-        for column in table.searched
-        if subject.texts and columns.get(column) == "VARCHAR" and column not in table.kept
-    ]
-    return "(" + " or ".join([test, *texts]) + ")"
+    return "(" + " or ".join([test, *map(_is_found, _searched(connection, table, f"old.{place}"))]) + ")"
 
 
-def _copy_comments(connection: Connection) -> None:
+def copy_comments(connection: Connection) -> None:
+    """Descriptions of the tables and columns of `old`, in `rcu`."""
     found = connection.execute(
         "select schema_name, table_name, '', comment from duckdb_tables() "
         "where comment is not null and database_name = 'old' union all "
@@ -276,24 +287,30 @@ def _copy_comments(connection: Connection) -> None:
         connection.execute(f"comment on {named} is {literal(comment)}")
 
 
-def _mend_manifest(folder: Path, changed: dict[str, int]) -> None:
+def mend_manifest(folder: Path, changed: dict[str, int]) -> None:
+    """Say in the manifest what the files are now. `changed`: rows by table."""
     path = folder / "manifest.json"
     told = json.loads(path.read_text(encoding="utf-8"))
     told["database"]["sha256"] = _sha256(folder / DATABASE)
     for name, rows in changed.items():
         table = told["tables"][name]
-        table["rows"], table["sha256"] = rows, _sha256(folder / table["file"])
+        table["rows"] = rows
+        table.pop("contents", None)  # no next publication takes it over as it was
+        if table["file"] is not None:
+            table["sha256"] = _sha256(folder / table["file"])
     temporary = folder / ".manifest.erasing.tmp"
     temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     rewriting.replace(temporary, path)
 
 
-def _open_up(folder: Path) -> None:
+def open_up(folder: Path) -> None:
+    """Let a sealed publication be written in."""
     for path in [folder, *(below for below in folder.rglob("*") if below.is_dir())]:
         path.chmod(0o750)
 
 
-def _seal(folder: Path) -> None:
+def seal_again(folder: Path) -> None:
+    """Take away the right to write."""
     for path in sorted(folder.rglob("*"), reverse=True):
         path.chmod(0o550 if path.is_dir() else 0o440)
     folder.chmod(0o550)

@@ -101,7 +101,7 @@ def _write(workspace: Workspace, publication: Publication, role: Role, access: A
     temporary.unlink(missing_ok=True)
     connection = warehouse.connect()
     try:
-        connection.execute(f"attach {literal(str(publication.database))} as published (read_only)")
+        warehouse.attach(connection, publication.database, "published", read_only=True)
         if access.encrypted:
             warehouse.load_extension(connection, "httpfs")  # its cryptography writes, the built-in one only reads
             connection.execute(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 from pathlib import Path
 
 import pytest
 
 from orchestration import warehouse
 from orchestration.errors import UsageError
-from orchestration.privacy import ledger
+from orchestration.privacy import daily, ledger
 from orchestration.settings import Workspace
 
 DAY = dt.date(2026, 1, 31)
@@ -69,3 +70,12 @@ def test_the_published_ledger_says_what_is_overdue(workspace: Workspace) -> None
     rows = connection.execute("select request_id, due_on, is_overdue from audit.privacy_requests order by 1").fetchall()
     connection.close()
     assert rows == [("A", dt.date(2026, 2, 28), True), ("B", dt.date(2026, 4, 20), False)]
+
+
+def test_a_delivered_request_has_its_day_in_the_company_s_time_zone() -> None:
+    row = {"requested_at": dt.datetime(2026, 2, 15, 23, 0), "available_on": dt.date(2026, 3, 1)}
+    assert daily._received_on(row, zoneinfo.ZoneInfo("Europe/Paris")) == dt.date(2026, 2, 16)
+    assert daily._received_on(row, zoneinfo.ZoneInfo("America/New_York")) == dt.date(2026, 2, 15)
+    assert daily._received_on({**row, "requested_at": None}, dt.UTC) == dt.date(2026, 3, 1)
+    late = {**row, "requested_at": dt.datetime(2026, 3, 9, 8, 0)}
+    assert daily._received_on(late, dt.UTC) == dt.date(2026, 3, 1), "it was here by then"

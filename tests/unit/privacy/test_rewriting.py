@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -156,3 +157,27 @@ def test_sqlite_keeps_no_byte_of_what_was_taken_out(tmp_path: Path) -> None:
     assert pattern and rewriting.edit_sqlite(file, pattern) == 1
     assert b"ada7@exemple.example" not in file.read_bytes()
     assert b"ada8@exemple.example" in file.read_bytes()
+
+
+def test_many_texts_are_found_where_each_alone_would_be() -> None:
+    """Against a plain search for whole words, one text after the other, the longest first."""
+    draw = random.Random(5)
+    for _ in range(300):
+        forms = {"".join(draw.choice("ab.@ é") for _ in range(draw.randint(1, 5))) for _ in range(draw.randint(1, 9))}
+        wanted = sorted({form.lower() for form in forms if form.strip()}, key=len, reverse=True)
+        text = "".join(draw.choice("ab.@ éAB") for _ in range(25))
+        found, at = [], 0
+        while at < len(text):
+            here = next(
+                (w for w in wanted if text[at : at + len(w)].lower() == w and not is_inside(text, at, len(w))), None
+            )
+            found += [text[at : at + len(here)]] if here else []
+            at += len(here) if here else 1
+        pattern = rewriting.pattern_of(set(wanted))
+        assert (pattern.findall(text) if pattern else []) == found, (wanted, text)
+
+
+def is_inside(text: str, at: int, length: int) -> bool:
+    """Whether a letter or digit stands right before or after."""
+    around = text[at - 1 : at] + text[at + length : at + length + 1]
+    return any(letter.isalnum() for letter in around)
