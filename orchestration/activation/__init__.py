@@ -6,18 +6,23 @@ not: who is in a segment (`segments`), which consents hold (dbt), when a run tak
 
 from orchestration.activation.activate import Outcome, activate, age_hours, in_words
 from orchestration.activation.audience import Published
-from orchestration.activation.erase import erase
+from orchestration.activation.erase import REMOVALS, erase
 from orchestration.activation.ledger import DELIVERIES, MEMBERS, Delivery, deliveries
+from orchestration.activation.removals import RemovalsSent, send_removals, waiting_removals
 
 __all__ = [
     "DELIVERIES",
     "MEMBERS",
+    "REMOVALS",
     "Delivery",
     "Outcome",
     "Published",
+    "RemovalsSent",
     "activate",
     "age_hours",
     "deliveries",
     "erase",
     "in_words",
+    "send_removals",
+    "waiting_removals",
 ]

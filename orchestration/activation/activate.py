@@ -11,13 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
@@ -29,8 +25,10 @@ from orchestration.activation import files, formats, ledger
 from orchestration.activation.audience import People, Published
 from orchestration.activation.destinations import DeliveryFailed, Parcel, send
 from orchestration.activation.ledger import Delivery
+from orchestration.activation.waiting import files_to_take_first
 from orchestration.contracts.activation import Activation
 from orchestration.contracts.loader import did_you_mean
+from orchestration.contracts.source import Source
 from orchestration.errors import RcuError, UsageError
 from orchestration.protection import current_key
 from orchestration.settings import Workspace
@@ -44,7 +42,8 @@ Progress = Callable[[str], None]
 class Outcome:
     """What came of one activation: counts and messages, never a value of a person.
 
-    `sent`: rows of a full list, events, or those added. `left_out`: reason -> people.
+    `sent`: rows of a full list, events, or those added; `updated`: those whose attributes changed (delta).
+    `left_out`: reason -> people.
     """
 
     activation: str
@@ -52,6 +51,7 @@ class Outcome:
     version: str
     audience: int = 0
     sent: int = 0
+    updated: int = 0
     removed: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     files: tuple[dict[str, Any], ...] = ()
@@ -73,6 +73,7 @@ def activate(
     activations: Mapping[str, Activation],
     published: Published,
     *,
+    sources: Mapping[str, Source],
     run_id: str,
     now: dt.datetime,
     only: set[str] | None = None,
@@ -83,7 +84,8 @@ def activate(
     """Carry out `only` (all by default), in the order of their names. Call under the run lock.
 
     One that fails or is refused does not keep the others from leaving. `again` sends what this version already
-    delivered. Raises UsageError for a name that is not declared.
+    delivered. `sources`: the declared ones, which tell what waits in the inbox. Raises UsageError for a name that is
+    not declared.
     """
     for name in sorted(only or ()):
         if name not in activations:
@@ -96,7 +98,9 @@ def activate(
     try:
         for name in sorted(activations if only is None else only):
             started = time.monotonic()
-            call = _Call(workspace, connection, activations[name], published, history.get(name, []), run_id, now)
+            call = _Call(
+                workspace, connection, activations[name], published, history.get(name, []), sources, run_id, now
+            )
             outcome = _one(call, dry_run=dry_run, again=again)
             outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
             progress(in_words(outcome))
@@ -109,7 +113,10 @@ def activate(
 def in_words(outcome: Outcome) -> str:
     """One line for people."""
     told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(outcome.left_out.items()))
-    counts = f"{outcome.sent} of {outcome.audience}{f', {outcome.removed} removed' if outcome.removed else ''}"
+    counts = f"{outcome.sent} of {outcome.audience}"
+    counts += "".join(
+        f", {count} {what}" for what, count in (("updated", outcome.updated), ("removed", outcome.removed)) if count
+    )
     left = f" (left out: {told})" if told else ""
     return {
         "delivered": f"{outcome.activation}: {counts} sent to {outcome.place}{left}",
@@ -130,6 +137,7 @@ class _Call:
     activation: Activation
     published: Published
     history: list[Delivery]
+    sources: Mapping[str, Source]
     run_id: str
     now: dt.datetime
 
@@ -155,7 +163,7 @@ def _one(call: _Call, *, dry_run: bool, again: bool) -> Outcome:
     if not again and any(delivery.version == version for delivery in call.done):
         return Outcome(name, "already", version)
     attempt = call.attempt()
-    refusal = _refusal(call.connection, activation, call.published, call.now)
+    refusal = _refusal(call)
     if refusal:
         if not dry_run:
             ledger.record(workspace, replace(attempt, status="refused", message=refusal), None, run_id=call.run_id)
@@ -204,8 +212,9 @@ def age_hours(published: Published, now: dt.datetime) -> float:
     return (now - min(published.created_at, ended)).total_seconds() / 3600
 
 
-def _refusal(connection: Connection, activation: Activation, published: Published, now: dt.datetime) -> str:
+def _refusal(call: _Call) -> str:
     """Why this activation must not leave now; empty: it may."""
+    connection, activation, published, now = call.connection, call.activation, call.published, call.now
     if published.failed_gates:
         return f"gate {', '.join(published.failed_gates)} of version {published.version} failed"
     age = age_hours(published, now)
@@ -213,6 +222,13 @@ def _refusal(connection: Connection, activation: Activation, published: Publishe
         return (
             f"version {published.version} is {age:.0f} h old, and max_age_hours is {activation.max_age_hours:g}; "
             "publish again (`rcu run`)"
+        )
+    waiting = files_to_take_first(call.workspace, call.sources, activation.channel)
+    if waiting:
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        return (
+            f"{waiting[0]}{more} in the inbox may hold refusals that no run has read; run first (`rcu run`): it takes "
+            "the file and sends"
         )
     names = ", ".join(literal(name) for name in activation.audience.names)
     if names:
@@ -265,9 +281,9 @@ def _changes(
         action = "add" if activation.audience.trigger else "full"
         return {action: _named(table, names)}, {action: table.column("member_key").to_pylist()}
     last = before[-1].attempt if before else ""
-    connection.register("now_sent", people.rows.select(["member_key", "identity"]))
+    connection.register("now_sent", people.rows.select(["member_key", "identity", "content"]))
     connection.execute(
-        "create or replace temp table before_sent as select member_key, identity "
+        "create or replace temp table before_sent as select member_key, identity, content "
         f"from ({ledger.members_of(call.workspace, [last])})"
     )
     # Whoever is known by another address today is added under it and removed under the old one.
@@ -281,14 +297,26 @@ def _changes(
         "select member_key, identity from temp.before_sent anti join now_sent using (member_key, identity) "
         "order by member_key"
     ).fetchall()
+    changed = {
+        key
+        for (key,) in connection.execute(
+            "select member_key from now_sent inner join temp.before_sent as before using (member_key, identity) "
+            "where now_sent.content is distinct from before.content"
+        ).fetchall()
+    }
     connection.unregister("now_sent")
-    mask = pa.array([key in added for key in people.rows.column("member_key").to_pylist()], pa.bool_())
-    table = people.rows.filter(mask)
-    removed = removal_table(layout, [identity for _, identity in gone])
-    return (
-        {"add": _named(table, names), "remove": removed},
-        {"add": table.column("member_key").to_pylist(), "remove": [key for key, _ in gone]},
-    )
+    if not layout.knows_update:
+        added, changed = added | changed, set()
+    keys = people.rows.column("member_key").to_pylist()
+    tables, told = {}, {}
+    for action, those in (("add", added), ("update", changed)):
+        table = people.rows.filter(pa.array([key in those for key in keys], pa.bool_()))
+        if action == "add" or table.num_rows:
+            tables[action] = _named(table, names)
+            told[action] = table.column("member_key").to_pylist()
+    tables["remove"] = removal_table(layout, [identity for _, identity in gone])
+    told["remove"] = [key for key, _ in gone]
+    return tables, told
 
 
 def removal_table(layout: formats.Layout, identities: list[str]) -> pa.Table:
@@ -311,20 +339,20 @@ def _deliver(
 ) -> Outcome:  # fmt: skip
     workspace, activation, published = call.workspace, call.activation, call.published
     name, version = activation.activation, published.version
-    sent = sum(table.num_rows for action, table in tables.items() if action != "remove")
-    removed = tables["remove"].num_rows if "remove" in tables else 0
+    sent = sum(table.num_rows for action, table in tables.items() if action in ("full", "add"))
+    updated, removed = (tables[action].num_rows if action in tables else 0 for action in ("update", "remove"))
     is_list = activation.mode == "full" and not activation.audience.trigger
-    outcome = Outcome(name, "dry_run", version, people.audience, sent, removed, people.left_out)
+    outcome = Outcome(name, "dry_run", version, people.audience, sent, updated, removed, people.left_out)
     attempt = replace(
         attempt, audience_count=people.audience, sent_count=people.rows.num_rows, added_count=sent,
-        removed_count=removed, left_out=people.left_out,
+        updated_count=updated, removed_count=removed, left_out=people.left_out,
     )  # fmt: skip
     if dry_run:
         return outcome
-    if not is_list and sent + removed == 0:
+    if not is_list and sent + updated + removed == 0:
         _remember(call, replace(attempt, status="unchanged"), people, before)
         return replace(outcome, status="unchanged")
-    with _scratch(workspace) as folder:
+    with files.scratch(workspace) as folder:
         stem = f"{name}-{version}"
         written = [
             file for action, table in tables.items() for file in files.write(table, layout, folder, stem, action)
@@ -341,7 +369,7 @@ def _deliver(
 
 
 def _remember(call: _Call, attempt: Delivery, people: People, before: list[Delivery]) -> None:
-    members = people.rows.select(["member_key", "customer_id", "identity"])
+    members = people.rows.select(["member_key", "customer_id", "identity", "content"])
     try:
         ledger.record(call.workspace, attempt, members, run_id=call.run_id)
     except (OSError, duckdb.IOException) as error:
@@ -386,18 +414,6 @@ def manifest(
         "left_out": people.left_out,
         "left_out_details": people.details,
     }
-
-
-@contextmanager
-def _scratch(workspace: Workspace) -> Iterator[Path]:
-    """A folder of this delivery alone; what a killed run left is swept first."""
-    parent = workspace.build / "activation"
-    shutil.rmtree(parent, ignore_errors=True)
-    parent.mkdir(parents=True, mode=0o700)
-    try:
-        yield Path(tempfile.mkdtemp(dir=parent))
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)
 
 
 __all__ = ["DeliveryFailed", "Outcome", "activate", "age_hours", "in_words"]

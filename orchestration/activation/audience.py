@@ -12,6 +12,7 @@ valid address or number), `control_group`, `duplicate` (someone else in the list
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,8 @@ class Published:
 
 @dataclass(frozen=True)
 class People:
-    """An audience, judged. `rows`: member_key, customer_id, identity (JSON), then the columns of the layout.
+    """An audience, judged. `rows`: member_key, customer_id, identity (JSON), content (of a delta: a digest of the
+    other columns), then the columns of the layout.
 
     `left_out` counts people (events of a trigger) per reason, `details` the same in finer words; `audience` is
     everyone meant: the rows and those left out.
@@ -339,11 +341,11 @@ def _build_rows(
                 ],
                 pa.string(),
             )  # fmt: skip
-        batches.append(_formatted(columns, layout, schema, batch.num_rows))
+        batches.append(_formatted(columns, layout, schema, batch.num_rows, has_content=activation.mode == "delta"))
     return pa.Table.from_batches(batches, schema)
 
 
-_KEYS = (("member_key", pa.string()), ("customer_id", pa.string()), ("identity", pa.string()))
+_KEYS = (("member_key", pa.string()), ("customer_id", pa.string()), ("identity", pa.string()), ("content", pa.string()))
 
 
 def _schema(found: pa.Schema, layout: formats.Layout) -> pa.Schema:
@@ -355,7 +357,9 @@ def _schema(found: pa.Schema, layout: formats.Layout) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _formatted(columns: dict[str, pa.Array], layout: formats.Layout, schema: pa.Schema, rows: int) -> pa.RecordBatch:
+def _formatted(
+    columns: dict[str, pa.Array], layout: formats.Layout, schema: pa.Schema, rows: int, *, has_content: bool
+) -> pa.RecordBatch:
     made: list[pa.Array] = []
     for index, column in enumerate(layout.columns):
         if column.make is None:
@@ -369,7 +373,13 @@ def _formatted(columns: dict[str, pa.Array], layout: formats.Layout, schema: pa.
             )
     named = [(column.name, made[index]) for index, column in enumerate(layout.columns) if column.is_identity]
     identity = _as_json(named, rows)
-    return pa.RecordBatch.from_arrays([columns["member_key"], columns["customer_id"], identity, *made], schema=schema)
+    content = pa.nulls(rows, pa.string())
+    if has_content:
+        others = _as_json([(layout.columns[place].name, made[place]) for place in layout.content], rows)
+        content = pa.array([hashlib.sha256(told.encode()).hexdigest()[:32] for told in others.to_pylist()], pa.string())
+    return pa.RecordBatch.from_arrays(
+        [columns["member_key"], columns["customer_id"], identity, content, *made], schema=schema
+    )
 
 
 def _as_json(named: list[tuple[str, pa.Array]], rows: int) -> pa.Array:

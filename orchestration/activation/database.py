@@ -51,11 +51,10 @@ def to_postgres(parcel: Parcel, declared: Postgres) -> str:
 
 def _write(connection: Connection, parcel: Parcel, target: str, schema: str) -> None:
     name = literal(parcel.activation.activation)
-    for action in ("full", "add"):
-        if action in parcel.tables:
-            connection.register("rows_to_send", _with_own_columns(parcel, action))
-            connection.execute("create or replace temp table to_send as select * from rows_to_send")
-            connection.unregister("rows_to_send")
+    brought = [_with_own_columns(parcel, action) for action in ("full", "add", "update") if action in parcel.tables]
+    connection.register("rows_to_send", pa.concat_tables(brought))
+    connection.execute("create or replace temp table to_send as select * from rows_to_send")
+    connection.unregister("rows_to_send")
     gone = pa.table({"member_key": pa.array([key for keys in parcel.keys.values() for key in keys], pa.string())})
     connection.register("keys_to_replace", gone)
     connection.execute("create or replace temp table touched as select distinct member_key from keys_to_replace")

@@ -3,8 +3,8 @@
 What belongs here: the removal files, and the registry's lists of who was delivered. What does not: who is
 erased, and the audience files themselves (they are searched like any export).
 
-A removal file names nobody in clear: the customer id where the destination knows it, and SHA-256 of the
-columns by which it knows the row, the form in which platforms take removals.
+A removal file names nobody in clear: the customer id, the keys under which rows were sent, and SHA-256 of the
+columns by which the destination knows them, the form in which platforms take removals. `removals` sends it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ActivationErased:
 def erase(workspace: Workspace, subject: Subject, *, request_id: str, on: dt.date) -> ActivationErased:
     """Write a removal file per activation that delivered the person, then forget them. Safe to call again.
 
-    The files are `exports/removals/<activation>/<date>-<request>.jsonl`; send each to its destination.
+    The files are `exports/removals/<activation>/<date>-<request>.jsonl`, until they are sent.
     """
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[tuple[str, str], set[str]]] = {}
     rows = 0
     files = sorted((workspace.registry / MEMBERS.name).glob("*.parquet"))
     done = _done_attempts(workspace)
@@ -49,16 +49,18 @@ def erase(workspace: Workspace, subject: Subject, *, request_id: str, on: dt.dat
         for path in files:
             file = f"read_parquet({literal(str(path))})"
             held = connection.execute(
-                f"select activation, attempt, customer_id, identity from {file} where {theirs} order by all"
+                f"select activation, attempt, customer_id, identity, member_key from {file} where {theirs} order by all"
             ).fetchall()
-            for activation, attempt, customer_id, identity in held:
+            for activation, attempt, customer_id, identity, member_key in held:
                 if attempt in done:
-                    found.setdefault(activation, set()).add(_removal(customer_id, identity))
+                    told = found.setdefault(activation, {}).setdefault((customer_id, identity or "{}"), set())
+                    told |= {member_key} - {None, customer_id}
             if held:
                 stale.append(path)
                 rows += len(held)
-        for activation, lines in sorted(found.items()):
-            _write(workspace, activation, f"{on}-{request_id}", sorted(lines))
+        for activation, people in sorted(found.items()):
+            lines = [_removal(*who, sorted(keys)) for who, keys in sorted(people.items())]
+            _write(workspace, activation, f"{on}-{request_id}", lines)
         for path in stale:
             temporary = path.with_name(f".{path.stem}.erasing.tmp")
             connection.execute(
@@ -87,14 +89,15 @@ def _done_attempts(workspace: Workspace) -> set[str]:
     return {attempt for (attempt,) in rows}
 
 
-def _removal(customer_id: str, identity: str | None) -> str:
-    told = json.loads(identity or "{}")
+def _removal(customer_id: str, identity: str, member_keys: list[str]) -> str:
+    told = json.loads(identity)
     hashed = {
         name: hashlib.sha256(str(value).strip().lower().encode()).hexdigest()
         for name, value in sorted(told.items())
         if value not in (None, "") and value != customer_id
     }
-    return json.dumps({"customer_id": customer_id, "sha256": hashed}, sort_keys=True)
+    line = {"customer_id": customer_id, "sha256": hashed, **({"member_keys": member_keys} if member_keys else {})}
+    return json.dumps(line, sort_keys=True)
 
 
 def _write(workspace: Workspace, activation: str, name: str, lines: list[str]) -> None:

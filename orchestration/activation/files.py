@@ -18,7 +18,10 @@ import io
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.activation.formats import Layout
+from orchestration.settings import Workspace
 
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r＝＋－＠]")
 _NUMBER = re.compile(r"^[+-]?\d+([.,]\d+)?$")
@@ -90,6 +94,26 @@ def write(table: pa.Table, layout: Layout, folder: Path, stem: str, action: str)
     """Write the rows of one action; several files where one would be larger than the platform takes."""
     parts = {"csv": _write_csv, "parquet": _write_parquet, "json": _write_json, "jsonl": _write_json_lines}
     return list(parts[layout.extension](table, layout, folder, f"{stem}-{action}", action))
+
+
+def write_lines(rows: list[dict[str, Any]], folder: Path, stem: str, action: str) -> WrittenFile:
+    """A file of JSON lines, whatever form the activation's own files have."""
+    with _opened(folder / f"{stem}.jsonl") as sink:
+        for row in rows:
+            sink.write((json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n").encode())
+    return _told(sink.path, action, len(rows))
+
+
+@contextmanager
+def scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder of this delivery alone; what a killed run left is swept first."""
+    parent = workspace.build / "activation"
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True, mode=0o700)
+    try:
+        yield Path(tempfile.mkdtemp(dir=parent))
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
 
 
 def write_manifest(told: dict[str, Any], folder: Path, stem: str) -> WrittenFile:

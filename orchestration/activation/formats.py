@@ -28,6 +28,9 @@ _PERMITTED = {"email": "contact_email", "phone": "contact_phone", "address_line"
 
 _UNSUBSCRIBE_NAMES = {"brevo": "UNSUBSCRIBE_URL", "klaviyo": "Unsubscribe URL", "mailchimp": "UNSUB_URL"}
 
+#: Platforms whose lists only know who is in: whose attributes changed is added again.
+_WITHOUT_UPDATE = ("meta", "google")
+
 _MEGABYTE = 1_000_000
 
 
@@ -43,17 +46,30 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one activation's rows look. `most_bytes`: larger files are split."""
+    """How one activation's rows look. `most_bytes`: larger files are split.
+
+    `knows_update`: a delta tells changed attributes apart from new people.
+    """
 
     columns: tuple[Column, ...]
     extension: str
     delimiter: str = ","
     most_bytes: int | None = None
+    knows_update: bool = True
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The columns by which the destination knows a row again."""
         return tuple(column.name for column in self.columns if column.is_identity)
+
+    @property
+    def content(self) -> tuple[int, ...]:
+        """The places of the columns whose change is worth telling: a link is a new one every day."""
+        return tuple(
+            place
+            for place, column in enumerate(self.columns)
+            if not column.is_identity and column.fields != ("unsubscribe_url",)
+        )
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -80,6 +96,7 @@ def layout_of(activation: Activation) -> Layout:
         extension,
         delimiter=";" if activation.format == "brevo" else ",",
         most_bytes={"brevo": 250 * _MEGABYTE, "klaviyo": 50 * _MEGABYTE}.get(activation.format),
+        knows_update=activation.format not in _WITHOUT_UPDATE,
     )
 
 

@@ -38,6 +38,7 @@ DELIVERIES = registry.RegistryTable(
         "audience_count": "bigint",
         "sent_count": "bigint",
         "added_count": "bigint",
+        "updated_count": "bigint",
         "removed_count": "bigint",
         "left_out": "varchar",  # JSON: reason -> people
         "message": "varchar",
@@ -53,6 +54,7 @@ MEMBERS = registry.RegistryTable(
         "member_key": "varchar",  # customer id, or event key of a trigger
         "customer_id": "varchar",
         "identity": "varchar",  # JSON: the columns by which the destination knows the row
+        "content": "varchar",  # digest of its other columns, of a delta: what changes makes an update
     },
     is_versioned=False,
 )
@@ -80,6 +82,7 @@ class Delivery:
     audience_count: int = 0
     sent_count: int = 0
     added_count: int = 0
+    updated_count: int = 0
     removed_count: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     message: str = ""
@@ -107,6 +110,7 @@ def deliveries(workspace: Workspace, activation: str | None = None) -> list[Deli
         told = dict(zip(names, row, strict=True))
         told["files"] = json.loads(told["files"] or "[]")
         told["left_out"] = json.loads(told["left_out"] or "{}")
+        told["updated_count"] = told["updated_count"] or 0  # there was none before there were updates
         found.append(Delivery(**told))
     return found
 
@@ -129,7 +133,7 @@ def record(workspace: Workspace, delivery: Delivery, members: pa.Table | None, *
             registry.stage(
                 workspace, MEMBERS, connection,
                 f"select {literal(delivery.activation)} as activation, {literal(delivery.attempt)} as attempt, "
-                "member_key, customer_id, identity from members_to_write order by member_key",
+                "member_key, customer_id, identity, content from members_to_write order by member_key",
                 as_of_on=delivery.as_of_on, version=delivery.version, run_id=run_id,
             )  # fmt: skip
         connection.register("delivery_to_write", pa.Table.from_pylist([told]))

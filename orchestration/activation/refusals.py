@@ -7,14 +7,16 @@ compared, and an address that several people share binds them all.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from orchestration import suppression
+from orchestration import landed, suppression
+from orchestration.contracts.entities import ENTITIES
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal
 
 #: temp table: customer_id, is_request (an objection or erasure, which binds every channel and purpose).
 TABLE = "temp.refused_since"
+
+#: Events by which people refuse further e-mails.
+EVENTS_OF_REFUSAL = ("email_unsubscribe", "email_complaint")
 
 _REFERENCES = "ref_account_source, ref_account, ref_card, ref_email, ref_phone, ref_cookie"
 
@@ -72,8 +74,8 @@ def _find_waiting(connection: Connection, workspace: Workspace, *, channel: str,
             where lower(trim(request_type)) in ('erasure', 'objection')"""),
     ]  # fmt: skip
     if channel == "email":
-        statements.append(_select(workspace, "event", known, "false", """
-            where event_type in ('email_unsubscribe', 'email_complaint')"""))  # fmt: skip
+        kinds = ", ".join(literal(kind) for kind in EVENTS_OF_REFUSAL)
+        statements.append(_select(workspace, "event", known, "false", f"where event_type in ({kinds})"))
     told = " union all ".join(one for one in statements if one)
     if not told:
         connection.execute(f"create or replace {_made()} (customer_id varchar, is_request boolean)")
@@ -142,19 +144,10 @@ def _made() -> str:
 
 
 def _select(workspace: Workspace, entity: str, known: set[str], is_request: str, where: str) -> str:
-    files = [
-        path
-        for path in sorted((workspace.landing / entity).glob("source=*/batch=*/*.parquet"))
-        if path.stem not in known and not path.name.startswith(".")
-    ]
+    files = [path for path in landed.files(workspace, ENTITIES[entity]) if path.stem not in known]
     if not files:
         return ""
-    return f"select {_REFERENCES}, {is_request} as is_request from {_read(files)} {where}"
-
-
-def _read(files: list[Path]) -> str:
-    listing = ", ".join(literal(str(path)) for path in files)
-    return f"read_parquet([{listing}], union_by_name = true, hive_partitioning = false)"
+    return f"select {_REFERENCES}, {is_request} as is_request from {landed.rows(workspace, ENTITIES[entity], files)} {where}"
 
 
 def _covers(column: str, wanted: str, known: tuple[str, ...]) -> str:

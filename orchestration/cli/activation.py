@@ -28,7 +28,8 @@ def activate(workspace: Workspace, names: tuple[str, ...], dry_run: bool, again:
     from orchestration.contracts.catalogue import load_catalogue
     from orchestration.warehouse import run_lock
 
-    declared = load_catalogue(workspace.declarations).activations
+    catalogue = load_catalogue(workspace.declarations)
+    declared = catalogue.activations
     if names == ("status",):
         _show_status(workspace, sorted(declared), as_json)
         return
@@ -39,6 +40,7 @@ def activate(workspace: Workspace, names: tuple[str, ...], dry_run: bool, again:
             workspace,
             declared,
             activation.Published.of(current_publication(workspace)),
+            sources=catalogue.sources,
             run_id=f"activate-{uuid.uuid4().hex[:12]}",
             now=dt.datetime.now(dt.UTC),
             only=set(names) or None,
@@ -71,10 +73,10 @@ def _show_status(workspace: Workspace, declared: list[str], as_json: bool) -> No
             click.echo(json.dumps(vars(last[name]) if name in last else {"activation": name}, default=str))
         return
     table = Table(title="last attempt of each activation", title_justify="left", title_style="bold")
-    for column in ("activation", "status", "version", "to", "in the list", "added", "removed", "left out", "at (UTC)"):
-        table.add_column(
-            column, justify="right" if column in ("in the list", "added", "removed", "left out") else "left"
-        )
+    for column in ("activation", "status", "version", "to", "in the list", "added", "updated", "removed", "left out",
+                   "at (UTC)"):  # fmt: skip
+        is_count = column in ("in the list", "added", "updated", "removed", "left out")
+        table.add_column(column, justify="right" if is_count else "left")
     for name in names:
         one = last.get(name)
         if one is None:
@@ -83,7 +85,7 @@ def _show_status(workspace: Workspace, declared: list[str], as_json: bool) -> No
         state = one.status if name in declared else f"{one.status}, no longer declared"
         table.add_row(
             name, state, one.version, one.destination, f"{one.sent_count:,}", f"{one.added_count:,}",
-            f"{one.removed_count:,}", f"{sum(one.left_out.values()):,}", f"{one.ended_at:%Y-%m-%d %H:%M}",
+            f"{one.updated_count:,}", f"{one.removed_count:,}", f"{sum(one.left_out.values()):,}", f"{one.ended_at:%Y-%m-%d %H:%M}",
         )  # fmt: skip
     out.print(table)
     for name in names:

@@ -26,8 +26,9 @@ from orchestration.settings import Workspace
 @click.option("--as-of", "as_of", type=DAY, help="The run's date (default: today in the company's time zone).")
 @click.option("--from", "first", type=DAY, help="First day of a backfill.")
 @click.option("--to", "last", type=DAY, help="Last day of a backfill.")
+@click.option("--refit", is_flag=True, help="Fit the score models anew, however young; run even if no file is new.")
 @click.pass_obj
-def run(workspace: Workspace, as_of: dt.date | None, first: dt.date | None, last: dt.date | None) -> None:
+def run(workspace: Workspace, as_of: dt.date | None, first: dt.date | None, last: dt.date | None, refit: bool) -> None:
     """Run the whole chain through Dagster, for one date or for each day from --from to --to."""
     if (first is None) != (last is None):
         raise UsageError("--from and --to go together; for one date use --as-of")
@@ -36,9 +37,9 @@ def run(workspace: Workspace, as_of: dt.date | None, first: dt.date | None, last
             raise UsageError("--as-of is for one date, --from and --to for several; give one or the other")
         if last < first:
             raise UsageError(f"--to {last} is before --from {first}; swap them")
-        _run_days(workspace, [first + dt.timedelta(days=n) for n in range((last - first).days + 1)])
+        _run_days(workspace, [first + dt.timedelta(days=n) for n in range((last - first).days + 1)], refit=refit)
     else:
-        _run_days(workspace, [as_of])
+        _run_days(workspace, [as_of], refit=refit)
 
 
 @cli.command()
@@ -49,7 +50,7 @@ def demo(workspace: Workspace) -> None:
     _run_days(workspace, [None])
 
 
-def _run_days(workspace: Workspace, days: list[dt.date | None]) -> None:
+def _run_days(workspace: Workspace, days: list[dt.date | None], *, refit: bool = False) -> None:
     from orchestration.contracts.catalogue import load_catalogue
     from orchestration.warehouse import run_lock
 
@@ -72,7 +73,7 @@ def _run_days(workspace: Workspace, days: list[dt.date | None]) -> None:
                     f"{as_of_on} is in the future: today is {catalogue.company.today()} in "
                     f"{catalogue.company.time_zone}; choose today or an earlier date"
                 )
-            _run_one(workspace, job, instance, as_of_on)
+            _run_one(workspace, job, instance, as_of_on, refit=refit)
 
 
 def _daily_job(workspace: Workspace) -> tuple[Any, Any]:
@@ -112,9 +113,9 @@ class RunFailed(RcuError):
         self.exit_code = exit_code
 
 
-def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date) -> None:
+def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date, *, refit: bool) -> None:
     from orchestration import publish
-    from orchestration.defs.run_context import event_log_kept_open
+    from orchestration.defs.run_context import event_log_kept_open, refit_config
 
     before = publish.current(workspace)
     started = time.monotonic()
@@ -126,7 +127,7 @@ def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date) -
             partition_key=as_of_on.isoformat(),
             instance=instance,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **refit_config(refit)},
         )
     if not result.success:
         raise _failure_of(result)

@@ -52,7 +52,8 @@ Channel = Literal["email", "sms", "phone", "post"]
 #: What customers can have done. Types of one's own start with `custom_`.
 EVENT_TYPES = (
     "page_view", "session", "cart", "email_sent", "email_open", "email_click", "email_bounce",
-    "email_unsubscribe", "email_complaint", "call", "survey_answer", "store_visit", "social",
+    "email_unsubscribe", "email_complaint", "mail_returned", "call", "wrong_number", "survey_answer", "store_visit",
+    "social",
 )  # fmt: skip
 
 #: Columns of `marts.events` that `with` can name; any other name is a key of `properties`.

@@ -295,6 +295,23 @@ class Deadline(Declaration):
     days: int | None = Field(default=None, ge=1, description="Fixed days instead of the quantile")
 
 
+class GroupDays(Declaration):
+    """Days given for one channel or category; what is left out comes from the general settings."""
+
+    late: int | None = Field(default=None, ge=1)
+    at_risk: int | None = Field(default=None, ge=1)
+    lost: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _rise(self) -> GroupDays:
+        days = [given for given in (self.late, self.at_risk, self.lost) if given]
+        if not days:
+            raise ValueError("no days are given: say late, at_risk or lost")
+        if days != sorted(set(days)):
+            raise ValueError("the days should rise: late, at_risk, lost")
+        return self
+
+
 class Lifecycle(Declaration):
     """When a customer is late, at risk, lost; loyal, ambassador; and what keeps them from flapping.
 
@@ -313,6 +330,9 @@ class Lifecycle(Declaration):
     late: Deadline = Deadline(quantile=0.80)
     at_risk: Deadline = Deadline(quantile=0.90)
     lost: Deadline = Deadline(quantile=0.95)
+    overrides: dict[str, GroupDays] = Field(
+        default_factory=dict, description="Days of one channel or category, by its name; they win over all else"
+    )
     minimum_stay_days: int = Field(default=14, ge=1, description="No stage is left sooner for a lower one")
     loyal_orders: int | None = Field(
         default=None, ge=2, description="Orders in 365 days; none: as many as buying at the late interval makes"
@@ -336,6 +356,8 @@ class Lifecycle(Declaration):
             raise ValueError("the days should rise: late, at_risk, lost")
         if self.loyal_orders and self.ambassador_orders and self.loyal_orders >= self.ambassador_orders:
             raise ValueError('"ambassador_orders" should be above "loyal_orders"')
+        if self.overrides and self.rhythm_by == "shop":
+            raise ValueError('"overrides" are of channels or categories: set "rhythm_by" to channel or category')
         return self
 
 
@@ -590,7 +612,19 @@ def _lifecycle_tables(lifecycle: Lifecycle) -> dict[str, pa.Table]:
         name: _TEXT if name == "rhythm_by" else pa.float64() if name.endswith(("quantile", "share")) else _INT
         for name in settings
     }
+    overrides = [
+        {
+            "rhythm_group": group,
+            "late_days": days.late,
+            "at_risk_days": days.at_risk,
+            "lost_days": days.lost,
+        }
+        for group, days in sorted(lifecycle.overrides.items())
+    ]
     return {
         "lifecycle_settings": _table([settings], kinds),
+        "lifecycle_overrides": _table(
+            overrides, {"rhythm_group": _TEXT, "late_days": _INT, "at_risk_days": _INT, "lost_days": _INT}
+        ),
         "lifecycle_stages": _table(stages, {"stage": _TEXT, "position": _INT, "label_en": _TEXT, "label_fr": _TEXT}),
     }

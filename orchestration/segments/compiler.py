@@ -42,6 +42,10 @@ _PURCHASE_COLUMNS = {
 }  # fmt: skip
 
 
+#: Bits of a word that never meet its sign.
+_WORD_BITS = 62
+
+
 @dataclass(frozen=True)
 class Compiled:
     """The SQL of a set of segments at one date.
@@ -78,13 +82,16 @@ def compile_segments(
     keep: tuple[str, ...] = (),
     lists: str = STATIC_LISTS,
     with_draw: bool = False,
+    is_set: bool = False,
 ) -> Compiled:
     """Compile `only` (all by default) with what they depend on.
 
     `keep`: more fields to carry along; `lists`: the table of static lists (list_name, customer_id);
-    `with_draw`: carry `draw__` even where no rule needs it.
+    `with_draw`: carry `draw__` even where no rule needs it; `is_set`: many are worked out at once, by what is quick
+    rather than what reads well.
     """
     compiler = _Compiler(segments, catalogue, as_of_on, time_zone, dialect, lists)
+    compiler.is_set = is_set
     compiler.needs_draw = with_draw
     return compiler.compile(only, keep)
 
@@ -148,7 +155,9 @@ class _Compiler:
         self.purchases: dict[tuple[str, str], str] = {}  # (condition on a line, measure) -> column
         self.purchase_days: list[int | None] = []
         self.lists: dict[str, str] = {}
+        self.lookups: dict[str, list[frozenset[str]]] = {}  # text field -> the lists it is held against
         self.needs_draw = False
+        self.is_set = False
 
     # -- the whole set
 
@@ -210,6 +219,20 @@ class _Compiler:
         if self.lists:
             columns += [f"coalesce(list_facts.{column}, 0) = 1 as {column}" for column in sorted(self.lists.values())]
             joins.append("left join list_facts on list_facts.customer_id = customers.customer_id")
+        for field, lists in self.lookups.items():
+            table = f"among__{field}"
+            rows = []
+            for value in sorted(set().union(*lists)):
+                words = [0] * (1 + (len(lists) - 1) // _WORD_BITS)
+                for place, values in enumerate(lists):
+                    words[place // _WORD_BITS] += (value in values) << place % _WORD_BITS
+                rows.append(f"({', '.join((self.dialect.text(value), *(f'cast({w} as bigint)' for w in words)))})")
+            named = [f"{table}__{number}" for number in range(1 + (len(lists) - 1) // _WORD_BITS)]
+            columns += [f"coalesce({table}.{name}, 0) as {name}" for name in named]
+            joins.append(
+                f"left join (values {', '.join(rows)}) as {table}(value, {', '.join(named)}) "
+                f"on {table}.value = customers.{_name(field)}"
+            )
         chosen = ",\n    ".join(columns)
         return "\n".join((f"select\n    {chosen}", "from marts.customer_360 as customers", *joins))
 
@@ -224,7 +247,7 @@ class _Compiler:
                 furthest = max(days for days in self.event_days if days is not None)
                 where.append(f"occurred_at >= {self.days_ago(furthest)}")
             columns = "".join(
-                f",\n    sum(case when {condition} then 1 else 0 end) as {column}"
+                f",\n    count(case when {condition} then 1 end) as {column}"
                 for condition, column in self.events.items()
             )
             joined = "\n    and ".join(where)
@@ -258,7 +281,7 @@ class _Compiler:
                     f"max(case when lines.line_kind = 'sale' and {condition} then 1 else 0 end) as {column}"
                 )
                 counted = (
-                    f"sum({column})"
+                    f"count(case when {column} = 1 then 1 end)"
                     if measure == "orders"
                     else f"count(distinct case when {column} = 1 then ordered_on end)"
                 )
@@ -300,7 +323,11 @@ class _Compiler:
         if condition.not_ is not None:
             return f"not coalesce({self.condition(condition.not_)}, false)"
         if condition.field is not None:
-            return self.test(self.field(condition.field), self.type_of(condition.field), *condition.operator())
+            operator, value = condition.operator()
+            kind = self.type_of(condition.field)
+            if self.is_set and operator in ("in", "not_in") and kind == "text" and _PLAIN.match(condition.field):
+                return self.among(condition.field, operator, value)
+            return self.test(self.field(condition.field), kind, operator, value)
         if condition.custom is not None:
             return self.custom_test(condition)
         if condition.performed is not None:
@@ -320,6 +347,17 @@ class _Compiler:
         texts = _several(condition.has_tag or condition.interest)
         column = self.field("tags" if condition.has_tag else "interests")
         return self.either(self.dialect.json_has(column, text) for text in texts)
+
+    def among(self, field: str, operator: str, values: tuple[Scalar, ...]) -> str:
+        """Whether a text is one of several. One small table a field tells it for all its lists, a bit for each: DuckDB
+        joins once, where it would join anew for each longer list."""
+        lists = self.lookups.setdefault(field, [])
+        wanted = frozenset(str(value) for value in values)
+        if wanted not in lists:
+            lists.append(wanted)
+        word, bit = divmod(lists.index(wanted), _WORD_BITS)
+        test = f"(among__{field}__{word} & {1 << bit}) <> 0"
+        return test if operator == "in" else f"({self.field(field)} is not null and not {test})"
 
     @staticmethod
     def either(tests: object) -> str:

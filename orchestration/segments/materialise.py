@@ -157,7 +157,7 @@ def materialise(
     unknown_list_rows = load_lists(connection, definitions)
     reach = tuple(f"is_contactable_{channel}" for channel in CHANNELS)
     compiled = compile_segments(
-        definitions, catalogue, as_of_on=as_of_on, time_zone=time_zone, only=set(chosen), keep=reach
+        definitions, catalogue, as_of_on=as_of_on, time_zone=time_zone, only=set(chosen), keep=reach, is_set=True
     )
     clock.lap("prepare")
     evaluate(connection, compiled)

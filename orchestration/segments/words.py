@@ -128,6 +128,8 @@ _EVENTS: dict[str, tuple[str, str]] = {
     "email_unsubscribe": ("unsubscribed", "s'est désabonné"),
     "email_complaint": ("complained about an e-mail", "a signalé un e-mail"),
     "call": ("called", "a appelé"),
+    "mail_returned": ("had a letter returned", "a eu un courrier retourné"),
+    "wrong_number": ("was called on a wrong number", "a été appelé à un mauvais numéro"),
     "survey_answer": ("answered a survey", "a répondu à une enquête"),
     "store_visit": ("visited a shop", "a visité un magasin"),
     "social": ("was active on social media", "a été actif sur les réseaux sociaux"),

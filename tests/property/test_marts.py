@@ -6,6 +6,7 @@ import bisect
 import datetime as dt
 import math
 import random
+import re
 from collections import defaultdict
 from decimal import Decimal
 from itertools import combinations, pairwise
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.marts_alone import Marts, build
+from tests.pipeline.workspaces import PROJECT
 
 pytestmark = pytest.mark.slow
 
@@ -402,3 +404,199 @@ def test_affinity_and_recommendations_follow_from_the_baskets(seed: int) -> None
         left = [p for p in sold - products - {"A0", "W0"} if p not in RANGES or RANGES[p] in ranges]
         recent = {row["product_id"] for row in rows if kind_of(row) == "sale" and (AS_OF - day_of(row)).days < 400}
         assert len(advised[customer]) >= min(5, len(set(left) & recent)), customer
+
+
+SCORES = range(1, 6)
+
+
+def edges_drawn(draw: random.Random, low: int, high: int) -> list[int]:
+    return sorted(draw.sample(range(low, high), 4))
+
+
+@few
+@given(seeds, st.sampled_from([None, 120]), st.sampled_from(["customer", "household"]))
+def test_fixed_thresholds_and_a_declared_grid_are_followed_to_the_letter(
+    seed: int, window: int | None, unit: str
+) -> None:
+    draw = random.Random(seed)
+    rows = draw_lines(seed)
+    # Edges that amounts and counts really meet: an equal value is not above its edge.
+    edges = {
+        "recency_days": edges_drawn(draw, 0, 300), "frequency": edges_drawn(draw, 1, 9),
+        "monetary": edges_drawn(draw, 0, 400),
+    }  # fmt: skip
+    owner = {(r, f): draw.choice(["gold", "silver", "lead"]) for r in SCORES for f in SCORES}
+    cells = [
+        {"segment": name, "label": {"en": name, "fr": name}, "recency": [r], "frequency": [f]}
+        for (r, f), name in owner.items()
+    ]
+    fixed = {"method": "fixed", "unit": unit, "window_days": window, "scores": "thresholds", "thresholds": edges,
+             "returns": "drop", "grid": "metals"}  # fmt: skip
+    value = {"rfm": {"methods": [{"method": "first"}, fixed], "grids": [{"grid": "metals", "cells": cells}]}}
+    names = sorted({row["ref_account"] for row in rows if row["ref_account"]})
+    home = {name: f"h{number // 2}" if number % 3 else None for number, name in enumerate(names)}
+    customers = [{"customer_id": name, "household_id": household} for name, household in home.items()]
+    marts = build(AS_OF, lines=rows, value=value, customers=customers, only=["rfm_scores"])
+    plain = Purchases(rows)
+
+    def score(number: float, steps: list[int]) -> int:
+        return 1 + sum(number > step for step in steps)
+
+    since = AS_OF - dt.timedelta(days=window) if window else dt.date.min
+    bought: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        unit_id = (home[name] if unit == "household" else None) or name
+        bought[unit_id] += [order for order in plain.bought(name) if plain.on[order] > since]
+    expected = {}
+    for unit_id, orders in bought.items():
+        gross = sum((plain.gross[order] for order in orders), Decimal(0))
+        if orders and gross > 0:
+            recency = 6 - score((AS_OF - max(plain.on[order] for order in orders)).days, edges["recency_days"])
+            frequency = score(len(orders), edges["frequency"])
+            monetary = score(float(gross), edges["monetary"])
+            expected[unit_id] = (recency, frequency, monetary, owner[(recency, frequency)])
+    found = marts.rows(
+        "select unit_id, recency_score, frequency_score, monetary_score, segment from marts.rfm_scores "
+        "where method = 'fixed'"
+    )
+    assert {unit_id: tuple(told) for unit_id, *told in found} == expected
+
+
+#: How the shop below declares its rhythm: short starting days, so that a year of orders passes through all stages.
+GROUPED = {
+    "minimum_intervals": 12, "minimum_history_days": 100, "starting_days": [25, 45, 80], "minimum_stay_days": 9,
+    "keep_share": 0.6, "late": {"quantile": 0.6}, "at_risk": {"quantile": 0.75}, "lost": {"quantile": 0.85},
+}  # fmt: skip
+STARTING = {"late": 25, "at_risk": 45, "lost": 80}
+QUANTILES = {"median": 0.5, "late": 0.6, "at_risk": 0.75, "lost": 0.85}
+
+
+class Rhythm:
+    """Thresholds of each group and month, and a customer's stages, worked out a day at a time."""
+
+    def __init__(self, days: dict[str, dict[dt.date, tuple[str, int]]], given: dict[str, dict[str, int]]) -> None:
+        self.days = days  # customer -> day -> (group, orders)
+        self.given = given
+        self.first = min(on for by_day in days.values() for on in by_day)
+        self.closed = [
+            (later, by_day[later][0], (later - earlier).days)
+            for by_day in days.values()
+            for earlier, later in pairwise(sorted(by_day))
+        ]
+
+    def thresholds(self, group: str, month: dt.date) -> dict[str, int]:
+        shop = sorted(days for on, _, days in self.closed if on < month)
+        own = sorted(days for on, of, days in self.closed if on < month and of == group)
+        known = own if len(own) >= 12 else shop if len(shop) >= 12 else None
+        if known is None or (month - self.first).days < 100:
+            days: dict[str, float] = {**STARTING, "median": STARTING["late"] / 2}
+        else:
+            days = {name: known[math.ceil(share * len(known) - 1e-9) - 1] for name, share in QUANTILES.items()}
+        days |= self.given.get(group, {})
+        late, median = max(days["late"], 1), max(days["median"], 1)
+        at_risk = max(days["at_risk"], late, 9)
+        loyal = max(3, math.ceil(365 / late))
+        return {
+            "at_risk": int(at_risk), "lost": int(max(days["lost"], at_risk + 9)), "loyal": loyal,
+            "ambassador": max(4, math.ceil(365 / median), loyal + 1),
+        }  # fmt: skip
+
+    def stages(self, customer: str, first_seen: dt.date, until: dt.date) -> list[tuple[dt.date, str]]:
+        bought = self.days.get(customer, {})
+        told: list[tuple[dt.date, str]] = []
+        last = opened = risky_on = lost_on = None
+        group, spells = "", 0
+        gained: dict[str, dt.date] = {}
+        dropped: dict[str, dt.date] = {}
+        on = min([first_seen, *bought])
+        while on <= until:
+            stage = None
+            if on in bought:
+                if last is None or (lost_on is not None and lost_on < on):
+                    spells, opened, gained, dropped = spells + 1, on, {}, {}
+                group, last, risky_on, lost_on = bought[on][0], on, None, None
+                bars = self.thresholds(group, on.replace(day=1))
+                count = sum(many for day, (_, many) in bought.items() if 0 <= (on - day).days < 365)
+                for tier in ("loyal", "ambassador"):
+                    if count >= bars[tier]:
+                        gained[tier] = on
+                    kept = math.ceil(bars[tier] * 0.6 - 1e-9)
+                    if tier in gained and count < kept and (on - gained[tier]).days >= 9:
+                        dropped[tier] = on
+                holds = [t for t in ("ambassador", "loyal") if t in gained and dropped.get(t, dt.date.min) < gained[t]]
+                young = "new" if spells == 1 else "reactivated"
+                stage = young if (on - opened).days < 9 else holds[0] if holds else "regular"
+            elif last is None:
+                stage = "prospect" if on >= first_seen else None
+            else:
+                bars = self.thresholds(group, on.replace(day=1))
+                if risky_on is None and (on - last).days >= bars["at_risk"]:
+                    risky_on, stage = on, "at_risk"
+                is_ripe = risky_on is not None and lost_on is None and (on - risky_on).days >= 9
+                if is_ripe and self.lost_by(on, last, group):
+                    lost_on, stage = on, "abandoner"
+            if stage and (not told or told[-1][1] != stage):
+                told.append((on, stage))
+            on += dt.timedelta(days=1)
+        return told
+
+    def lost_by(self, on: dt.date, last: dt.date, group: str) -> bool:
+        """Whether the silence reached what was lost on that day, or on a day before: a bar that rises brings nobody
+        back."""
+        days = (last + dt.timedelta(days=n) for n in range(1, (on - last).days + 1))
+        return any((day - last).days >= self.thresholds(group, day.replace(day=1))["lost"] for day in days)
+
+
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seeds, st.sampled_from(["channel", "category"]))
+def test_each_channel_or_category_has_its_own_rhythm_unless_days_are_given(seed: int, rhythm: str) -> None:
+    rows = draw_lines(seed, customers=18)
+    catalogue = [{"product_id": product, "category": product[0]} for product in PRODUCTS]
+    given = {"web": {"late": 12, "at_risk": 33, "lost": 58}} if rhythm == "channel" else {"A": {"at_risk": 30}}
+    plain = Purchases(rows)
+    sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    channel: dict[str, str] = {}
+    for row in rows:
+        if row["channel"]:
+            channel[row["order_id"]] = row["channel"]
+        if kind_of(row) == "sale":
+            sums[row["order_id"]][row["product_id"][0]] += amount_of(row)
+
+    def group_of(order: str) -> str:
+        return channel[order] if rhythm == "channel" else min(sums[order], key=lambda name: (-sums[order][name], name))
+
+    days: dict[str, dict[dt.date, tuple[str, int]]] = defaultdict(dict)
+    for name in plain.customers():
+        for order in plain.bought(name):
+            group, count = days[name].get(plain.on[order], (group_of(order), 0))
+            days[name][plain.on[order]] = (min(group, group_of(order)), count + 1)
+    seen = {name: FIRST + dt.timedelta(days=number * 9) for number, name in enumerate(plain.customers())}
+    marts = build(
+        AS_OF, lines=rows, products=catalogue,
+        value={"lifecycle": {**GROUPED, "rhythm_by": rhythm, "overrides": given}},
+        customers=[{"customer_id": name, "first_seen_on": on} for name, on in seen.items()],
+        only=["lifecycle_history", "lifecycle_thresholds"],
+    )  # fmt: skip
+    plain_rhythm = Rhythm(dict(days), given)
+    for month, group, at_risk, lost, loyal, ambassador in marts.rows(
+        "select month_on, rhythm_group, at_risk_days, lost_days, loyal_orders, ambassador_orders "
+        "from marts.lifecycle_thresholds"
+    ):
+        told = {"at_risk": at_risk, "lost": lost, "loyal": loyal, "ambassador": ambassador}
+        assert told == plain_rhythm.thresholds(group, month), (group, month)
+    expected = {name: plain_rhythm.stages(name, on, AS_OF) for name, on in seen.items()}
+    assert histories(marts) == expected
+
+    def stage(name: str, on: dt.date) -> str | None:
+        return next((stage for since, stage in reversed(expected[name]) if since <= on), None)
+
+    guide = (PROJECT / "docs" / "guide" / "value.md").read_text(encoding="utf-8")
+    [sql] = re.findall(r"<!-- transition matrix -->\n```sql\n(.+?)```", guide, flags=re.DOTALL)
+    draw = random.Random(seed)
+    one, other = sorted(FIRST + dt.timedelta(days=draw.randrange((AS_OF - FIRST).days)) for _ in range(2))
+    matrix: dict[tuple[str, str], int] = defaultdict(int)
+    for name in seen:
+        if there := stage(name, other):
+            matrix[(stage(name, one) or "unknown", there)] += 1
+    asked = sql.replace("2026-01-01", str(one)).replace("2026-02-15", str(other))
+    assert {(before, after): count for before, after, count in marts.rows(asked)} == dict(matrix)

@@ -400,10 +400,12 @@ def put(connection: Connection, name: str, rows: list[Row], schema: pa.Schema) -
     events=st.lists(EVENT, min_size=4, max_size=12),
     orders=st.lists(ORDER, min_size=3, max_size=8),
     rules=segment_rules(),
+    is_set=st.booleans(),
 )
 def test_sql_says_what_the_rule_says(
-    connection: Connection, customers: list[Row], events: list[Row], orders: list[Row], rules: dict[str, Row]
-) -> None:
+    connection: Connection, customers: list[Row], events: list[Row], orders: list[Row], rules: dict[str, Row],
+    is_set: bool,
+) -> None:  # fmt: skip
     customers = [{"customer_id": f"c{index}", **customer} for index, customer in enumerate(customers)]
     lines, heads = [], []
     for index, order in enumerate(orders):
@@ -422,7 +424,7 @@ def test_sql_says_what_the_rule_says(
         )
         for name, rule in rules.items()
     ))  # fmt: skip
-    compiled = compile_segments(definitions, catalogue_of(connection), as_of_on=AS_OF, time_zone=ZONE)
+    compiled = compile_segments(definitions, catalogue_of(connection), as_of_on=AS_OF, time_zone=ZONE, is_set=is_set)
     evaluate(connection, compiled)
     world = {"events": events, "lines": lines, "orders": heads, "rules": rules}
     for name, rule in rules.items():

@@ -44,7 +44,7 @@ class Shop:
     def publish(self, version: str = "20260331-0001", *, members: list[str] | None = None, day: dt.date = DAY,
                 size_status: str = "ok", events: list[tuple[str, str, str]] = (), failed_gates: tuple[str, ...] = (),
                 changed: dict[str, dict[str, str]] | None = None, made_at: dt.datetime | None = None) -> Published:  # fmt: skip
-        """A publication; `events`: (event key, customer, version that fired it); `changed`: other e-mails."""
+        """A publication; `events`: (event key, customer, version that fired it); `changed`: other e-mails or names."""
         folder = self.workspace.published / f"rcu-{version}"
         folder.mkdir(parents=True)
         write_database(folder / "rcu.duckdb", members or list(CUSTOMERS), day, size_status, list(events), changed or {})
@@ -55,6 +55,7 @@ class Shop:
         self, published: Published, *declared: Activation, now: dt.datetime = NOW, **options: Any
     ) -> list[Outcome]:
         named = {one.activation: one for one in declared}
+        options.setdefault("sources", {})
         return list(activation.activate(self.workspace, named, published, run_id="run", now=now, **options))
 
     def exports(self, name: str) -> list[Path]:
@@ -117,6 +118,7 @@ def write_database(
                   [day, size_status, day - dt.timedelta(days=1)])  # fmt: skip
         for customer, (first, last, email, phone, closed) in CUSTOMERS.items():
             email = changed.get(customer, {}).get("email", email)
+            first = changed.get(customer, {}).get("first_name", first)
             c.execute("insert into customers values (?, ?, ?)", [customer, email, phone])
             c.execute(
                 "insert into marts.customer_360 values (?, 'Mme', ?, ?, ?, ?, '1 RUE DU BAC', '75 007', 'Saint-Étienne', "

@@ -115,6 +115,17 @@ def test_a_delta_adds_and_takes_away_and_twice_is_the_same(shop: Shop, dsn: str)
     assert query(dsn, "select id, publication_version from crm.audience order by 1") == held
 
 
+def test_an_update_replaces_the_row_of_the_person(shop: Shop, dsn: str) -> None:
+    delta = declared(mode="delta")
+    shop.send(shop.publish(members=["c01", "c02"]), delta)
+    second = shop.publish("20260331-0002", members=["c01", "c02"], changed={"c02": {"email": "jp@orange.fr"}})
+    assert shop.send(second, delta)[0].updated == 1
+    assert query(dsn, "select id, mail, publication_version from crm.audience order by 1") == [
+        ("c01", "eleonore.martin@gmail.com", "20260331-0001"),
+        ("c02", "jp@orange.fr", "20260331-0002"),
+    ]
+
+
 def test_a_table_of_another_shape_is_left_as_it_is(shop: Shop, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("create schema crm")

@@ -47,6 +47,46 @@ def test_a_delta_adds_and_removes_what_changed_since_the_last_delivery(shop: Sho
     assert (told["since_version"], told["list_count"]) == ("20260331-0001", 3)
 
 
+COLUMNS = ["customer_id", "first_name", "order_count"]
+
+
+def test_a_delta_tells_changed_attributes_as_an_update(shop: Shop) -> None:
+    link = {"url": "https://shop.example/u?t={token}"}
+    delta = declare(mode="delta", columns=COLUMNS, unsubscribe=link)
+    shop.send(shop.publish(members=["c01", "c02", "c03"]), delta)
+    renamed = {"c02": {"first_name": "Jean"}, "c03": {"email": "zoe.petit@free.fr"}}
+    second = shop.publish("20260401-0001", members=["c02", "c03", "c09"], day=NEXT, changed=renamed)
+    (outcome,) = shop.send(second, delta, now=LATER)
+    assert (outcome.sent, outcome.updated, outcome.removed) == (1, 1, 1)
+    assert [row["first_name"] for row in table(named(shop, "letter", "20260401-0001-update.csv"))] == ["Jean"]
+    told = json.loads(named(shop, "letter", "20260401-0001.manifest.json").read_text(encoding="utf-8"))
+    assert [(file["action"], file["rows"]) for file in told["files"]] == [("add", 1), ("update", 1), ("remove", 1)]
+    # c03 has another address, which is no column of the file; the link of each is of another day.
+    third = shop.publish("20260402-0001", members=["c02", "c03", "c09"], day=NEXT, changed=renamed)
+    assert shop.send(third, delta, now=LATER)[0].status == "unchanged"
+
+
+def test_a_platform_without_updates_is_given_the_changed_again(shop: Shop) -> None:
+    delta = declare(mode="delta", format="meta")
+    shop.send(shop.publish(members=["c01", "c02"]), delta)
+    second = shop.publish("20260401-0001", members=["c01", "c02"], day=NEXT, changed={"c02": {"first_name": "Jean"}})
+    (outcome,) = shop.send(second, delta, now=LATER)
+    assert (outcome.sent, outcome.updated, outcome.removed) == (1, 0, 0)
+
+
+def test_a_delivery_from_before_there_were_updates_is_brought_up_to_date_once(shop: Shop) -> None:
+    delta = declare(mode="delta", columns=COLUMNS)
+    shop.send(shop.publish(members=["c01", "c02"]), delta)
+    for name, added in (("activation_members", "content"), ("activation_deliveries", "updated_count")):
+        for file in (shop.workspace.registry / name).glob("*.parquet"):
+            with duckdb.connect() as connection:
+                connection.execute(f"create table t as select * exclude ({added}) from read_parquet('{file}')")
+                connection.execute(f"copy t to '{file}' (format parquet)")
+    for number, updated in ((1, 2), (2, 0)):
+        published = shop.publish(f"2026040{number}-0001", members=["c01", "c02"], day=NEXT)
+        assert shop.send(published, delta, now=LATER)[0].updated == updated
+
+
 def test_deltas_laid_over_each_other_are_the_full_list(shop: Shop) -> None:
     days = [["c01", "c02"], ["c02", "c03"], ["c01", "c03", "c09"], ["c09"], list(CUSTOMERS)]
     held: dict[str, str] = {}
@@ -287,7 +327,8 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(shop: Shop, tmp_path: 
         published = Published("20260331-0001", DAY, NOW, Path({str(published.database)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         (one,) = activation.activate(
-            Workspace(Path({str(shop.workspace.root)!r})), {{"letter": declare()}}, published, run_id="r", now=NOW
+            Workspace(Path({str(shop.workspace.root)!r})), {{"letter": declare()}}, published, run_id="r", now=NOW,
+            sources={{}},
         )
         print(one.status, one.message)
     """), encoding="utf-8")  # fmt: skip
