@@ -41,7 +41,8 @@ STAGED = ("stg_orders", "stg_order_lines", "stg_products", "stg_events")
 COMPARED = ("order_lines", "orders", "rfm_scores", "cohort_retention")
 #: What dbt has to make for them.
 MODELS = (
-    "int_order_systems", "int_repeated_lines", "int_order_headers", "int_order_customers", "int_same_orders",
+    "int_order_systems", "int_repeated_lines", "int_order_headers", "int_references", "int_reference_customers",
+    "int_order_customers", "int_customer_births", "int_same_orders",
     "int_products", "int_order_lines", *COMPARED,
 )  # fmt: skip
 

@@ -70,19 +70,21 @@ def stage(workspace: Workspace, table: RegistryTable, connection: Connection, qu
     target = folder / f"{suffix}.parquet"
     temporary = folder / f".{suffix}.{os.getpid()}.tmp"
     columns = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in table.columns.items())
-    connection.execute(
-        f"copy (select {columns}, date '{as_of_on}' as as_of_on, {literal(version)} as version, "
-        f"{literal(run_id)} as run_id from ({query})) to {literal(str(temporary))} (format parquet)"
-    )
-    count = connection.execute(f"select count(*) from read_parquet({literal(str(temporary))})").fetchone()
-    rows = int(count[0]) if count else 0
-    if rows == 0:
-        temporary.unlink()
-        if table.is_versioned:
-            target.unlink(missing_ok=True)
-        return 0
-    _sync(temporary)
-    temporary.replace(target)
+    try:
+        connection.execute(
+            f"copy (select {columns}, date '{as_of_on}' as as_of_on, {literal(version)} as version, "
+            f"{literal(run_id)} as run_id from ({query})) to {literal(str(temporary))} (format parquet)"
+        )
+        count = connection.execute(f"select count(*) from read_parquet({literal(str(temporary))})").fetchone()
+        rows = int(count[0]) if count else 0
+        if rows == 0:
+            if table.is_versioned:
+                target.unlink(missing_ok=True)
+            return 0
+        _sync(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # a disk that is full holds nothing of it
     _sync(folder)
     return rows
 
@@ -98,12 +100,16 @@ def rows(workspace: Workspace, table: RegistryTable, *, as_of_on: dt.date | None
         committed = {commit.version for commit in commits(workspace)}
         files = [file for file in files if file.stem in committed]
     names = ", ".join(f'"{name}"' for name in table.all_columns)
+    typed = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in table.all_columns.items())
     if not files:
-        typed = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in table.all_columns.items())
         return f"select {typed} where false"
     listing = ", ".join(literal(str(file)) for file in files)
     where = f" where as_of_on <= date '{as_of_on}'" if as_of_on else ""
-    return f"select {names} from read_parquet([{listing}], union_by_name = true){where}"
+    # The typed columns first: one that was added to the table since is null in the files from before.
+    return (
+        f"select {names} from (select {typed} where false union all by name "
+        f"select * from read_parquet([{listing}], union_by_name = true)){where}"
+    )
 
 
 def commits(workspace: Workspace) -> list[Commit]:

@@ -1,15 +1,43 @@
+{#- The columns that say who a fact is about, in every table of facts. -#}
+{% macro reference_columns() %}
+{{ return([
+    'ref_account_source', 'ref_account', 'ref_card', 'ref_email', 'ref_phone', 'ref_cookie', 'ref_last_name',
+    'ref_first_name',
+]) }}
+{% endmacro %}
+
 {#-
-    CTEs that attach facts to customers through their references, in the declared priority: account,
+    The CTE `attached`: the rows of the CTE `facts` (with the reference columns) with customer_id ('unknown' where
+    nothing leads to one customer) and attached_by. Many facts carry the same references: each distinct set of them
+    is looked up once, in the model `found`.
+-#}
+{% macro attach_customers(facts, found='int_reference_customers') %}
+attached as (
+
+    select
+        {{ facts }}.*,
+        found.customer_id,
+        found.attached_by
+    from {{ facts }}
+    inner join {{ ref(found) }} as found
+        on
+            {%- for reference in reference_columns() %}
+            {{ 'and ' if not loop.first }}{{ facts }}.{{ reference }} is not distinct from found.{{ reference }}
+            {%- endfor %}
+
+)
+{% endmacro %}
+
+{#-
+    CTEs that end in `found_customers`: for each row of the relation or CTE `references` (distinct sets of reference
+    columns) the one customer it leads to, or 'unknown', and by which reference, in the declared priority: account,
     card, e-mail, phone, cookie.
 
-    `facts`: the name of a CTE with one row per `key` and the ref_ columns. The result is the CTE
-    `attached`: key, customer_id ('unknown' where nothing leads to one customer), attached_by.
-
-    An account is first looked for among the records themselves. A value that several customers hold, or that identity found to be shared, attaches a fact only
-    where the names given with it agree with exactly one of its holders; else the next reference is
-    tried.
+    An account is first looked for among the records themselves. A value that several customers hold, or that
+    identity found to be shared, attaches a fact only where the names given with it agree with exactly one of its
+    holders; else the next reference is tried.
 -#}
-{% macro attach_customers(facts, key) %}
+{% macro find_customers(references) %}
 {%- set kinds = ['account', 'card', 'email', 'phone', 'cookie'] -%}
 {%- set nameable = ['card', 'email', 'phone', 'cookie'] -%}
 
@@ -83,13 +111,13 @@ named_references as (
     {% for kind in nameable %}
     select distinct
         '{{ kind }}' as type,
-        {{ facts }}.ref_{{ kind }} as value,
-        {{ facts }}.ref_last_name,
-        {{ facts }}.ref_first_name
-    from {{ facts }}
+        given.ref_{{ kind }} as value,
+        given.ref_last_name,
+        given.ref_first_name
+    from {{ references }} as given
     inner join (select distinct value from shared_holders where type = '{{ kind }}') as shared
-        on {{ facts }}.ref_{{ kind }} = shared.value
-    where {{ facts }}.ref_last_name is not null
+        on given.ref_{{ kind }} = shared.value
+    where given.ref_last_name is not null
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -122,36 +150,36 @@ agreed_references as (
 found as (
 
     select
-        {{ facts }}.{{ key }},
+        given.*,
         coalesce(records.customer_id, own_account.customer_id) as by_account
         {%- for kind in nameable %},
         coalesce(own_{{ kind }}.customer_id, agreed_{{ kind }}.customer_id) as by_{{ kind }}
         {%- endfor %}
-    from {{ facts }}
+    from {{ references }} as given
     left join {{ source('identity', 'record_customers') }} as records
-        on {{ facts }}.ref_account_source = records.source and {{ facts }}.ref_account = records.record_id
+        on given.ref_account_source = records.source and given.ref_account = records.record_id
     left join own_identifiers as own_account
         on
             own_account.type = 'account'
-            and {{ facts }}.ref_account = own_account.value
-            and {{ facts }}.ref_account_source = own_account.account_source
+            and given.ref_account = own_account.value
+            and given.ref_account_source = own_account.account_source
     {%- for kind in nameable %}
     left join own_identifiers as own_{{ kind }}
-        on own_{{ kind }}.type = '{{ kind }}' and {{ facts }}.ref_{{ kind }} = own_{{ kind }}.value
+        on own_{{ kind }}.type = '{{ kind }}' and given.ref_{{ kind }} = own_{{ kind }}.value
     left join agreed_references as agreed_{{ kind }}
         on
             agreed_{{ kind }}.type = '{{ kind }}'
-            and {{ facts }}.ref_{{ kind }} = agreed_{{ kind }}.value
-            and {{ facts }}.ref_last_name = agreed_{{ kind }}.ref_last_name
-            and coalesce({{ facts }}.ref_first_name, '') = agreed_{{ kind }}.ref_first_name
+            and given.ref_{{ kind }} = agreed_{{ kind }}.value
+            and given.ref_last_name = agreed_{{ kind }}.ref_last_name
+            and coalesce(given.ref_first_name, '') = agreed_{{ kind }}.ref_first_name
     {%- endfor %}
 
 ),
 
-attached as (
+found_customers as (
 
     select
-        {{ key }},
+        {{ reference_columns() | join(',\n        ') }},
         coalesce({% for kind in kinds %}by_{{ kind }}, {% endfor %}'unknown') as customer_id,
         case
             {%- for kind in kinds %}

@@ -13,7 +13,7 @@ import sys
 
 import click
 
-from orchestration.cli import activation, identity, privacy, published, reports, runs, segments, sources, starting  # noqa: F401
+from orchestration.cli import activation, identity, keys, privacy, published, reports, runs, segments, sources, starting  # noqa: F401
 from orchestration.cli.app import cli, err, escape
 from orchestration.errors import RcuError
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestration.errors import UsageError
 from orchestration.settings import Workspace, current_workspace, export_to_environment
+from orchestration.unlocking import KeyHolder, hold_keys
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
@@ -35,7 +36,14 @@ def cli(context: click.Context, workspace: str | None) -> None:
     if not found.root.is_dir():
         raise UsageError(f"{found.root}: there is no such workspace folder; create it, or leave --workspace out")
     export_to_environment(found)
+    hold_keys(found.data, KeyHolder(found.key_file, lambda: _database_keys(found)))
     context.obj = found
+
+
+def _database_keys(workspace: Workspace) -> list[str]:
+    from orchestration import protection
+
+    return protection.database_keys(workspace)
 
 
 class _Day(click.ParamType):

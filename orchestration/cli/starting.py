@@ -86,7 +86,7 @@ def check(workspace: Workspace) -> None:
     """Check all declarations; no data is touched."""
     from orchestration.contracts.catalogue import load_catalogue
 
-    catalogue = load_catalogue(workspace.declarations)
+    catalogue = load_catalogue(workspace.declarations, drafts_pass=False)
     checks = sum(len(gate.checks) for gate in catalogue.gates.values())
     out.print(
         f"all declarations are right: {len(catalogue.sources)} sources, {len(catalogue.segments)} segments, "

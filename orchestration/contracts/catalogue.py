@@ -164,7 +164,8 @@ CrossCheck = Callable[[Catalogue], list[Problem]]
 
 def _two_sources_want_the_same_file(catalogue: Catalogue) -> list[Problem]:
     problems = []
-    names = sorted(catalogue.sources)
+    # A draft claims no file that a finished contract claims.
+    names = sorted(name for name, source in catalogue.sources.items() if not source.is_draft)
     for index, first in enumerate(names):
         for second in names[index + 1 :]:
             one, other = catalogue.sources[first].file, catalogue.sources[second].file
@@ -194,6 +195,8 @@ def _named_sources_exist(catalogue: Catalogue) -> list[Problem]:
     """A constant (or value table) that names a source must name a declared one."""
     problems = []
     for name, source in sorted(catalogue.sources.items()):
+        if source.is_draft:
+            continue
         document = catalogue.documents["sources", name]
         for entity, delivery in source.delivers.items():
             for column in _SOURCE_COLUMNS:
@@ -225,9 +228,11 @@ def _activations_name_what_exists(catalogue: Catalogue) -> list[Problem]:
 CROSS_CHECKS: list[CrossCheck] = [_two_sources_want_the_same_file, _named_sources_exist, _activations_name_what_exists]
 
 
-def load_catalogue(declarations: Path) -> Catalogue:
+def load_catalogue(declarations: Path, *, drafts_pass: bool = True) -> Catalogue:
     """Read the whole `declarations/` folder. Raises one DeclarationError that lists every problem.
 
+    `drafts_pass`: contracts with something to decide are let through as drafts, which the other sources do not wait
+    for; without, each question is a problem (`rcu check`).
     Messages name files relative to the folder that holds `declarations/`.
     """
     root = declarations.parent
@@ -239,7 +244,10 @@ def load_catalogue(declarations: Path) -> Catalogue:
 
     def read(part: Part, path: Path) -> Any:
         try:
-            model = part.load(path, root)
+            if part.name == "sources":
+                model = load_source(path, root, drafts_pass=drafts_pass)
+            else:
+                model = part.load(path, root)
             documents[part.name, path.stem] = read_document(path, root)
             return model
         except DeclarationError as error:

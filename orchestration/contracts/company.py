@@ -34,6 +34,9 @@ class Company(Declaration):
     first_day: dt.date = Field(default=dt.date(2020, 1, 1), description="First date that a run can be as of")
     first_day_of_week: Literal["monday", "sunday"] = "monday"
     languages: tuple[str, ...] = Field(default=("fr", "en"), min_length=1)
+    encrypted_at_rest: bool = Field(
+        default=False, description="The build and published databases are encrypted, with a key from the key file"
+    )
     access: Access = Field(default=Access(), description="Databases for roles that may not see everybody")
 
     @field_validator("time_zone")

@@ -200,7 +200,7 @@ CONSENT = Entity(
         _c("channel", "string", "trait", "email, sms, phone, post, push, all"),
         _c("purpose", "string", "trait", "marketing, profiling, open_tracking, partners, all"),
         _c("status", "string", "trait", "granted, pending (double opt-in not confirmed), refused, withdrawn"),
-        _c("basis", "string", "trait", "opt_in, double_opt_in, soft_opt_in, legitimate_interest"),
+        _c("basis", "string", "trait", "opt_in, double_opt_in, soft_opt_in, legitimate_interest, parental"),
         _c("text_version", "string", "none", "Version of the text that was shown"),
         _c("proof", "string", "sensitive", "Where the proof is (form, IP hash, recording)"),
         _c("occurred_at", "timestamp", "none", "When the person said so, UTC"),

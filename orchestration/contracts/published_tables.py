@@ -204,7 +204,7 @@ PYTHON_TABLES: tuple[PublishedTable, ...] = (
         ("business_on", "date", "none", "Date the delivery is about"),
         ("received_on", "date", "none", "Day it was received"),
         ("available_on", "date", "none", "Date from which runs may use it"),
-        ("status", "varchar", "none", "landed, refused, unreadable, unmatched, duplicate, header_only"),
+        ("status", "varchar", "none", "landed, refused, unreadable, unmatched, duplicate, header_only, draft, not_fetched"),
         ("message", "varchar", "none", "Why, and what to do"),
         ("warnings", "varchar", "none", "JSON: warnings"),
         ("stored_as", "varchar", "none", "Where the original lies, below data/"),

@@ -19,6 +19,10 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from orchestration.errors import BuildError
 from orchestration.settings import DBT_PROJECT_DIR, Workspace, current_workspace, point_dbt_at
+from orchestration.warehouse import connect, dbt_path, is_encrypted
+
+#: What dbt answers for a model that `macros/kept_tables.sql` left as it was.
+KEPT = "KEPT"
 
 GROUPS = {"reference": "prepare", "staging": "prepare", "intermediate": "prepare", "rcu": "customers", "marts": "marts"}
 
@@ -79,7 +83,9 @@ def _invoke(workspace: Workspace, build_file: Path, arguments: list[str], manife
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    point_dbt_at(build_file)
+    # dbt is told where an encrypted build is to be found, never the key: this handle has opened it.
+    opened = connect(build_file) if is_encrypted(build_file) else None
+    point_dbt_at(dbt_path(build_file))
     workspace.dbt_state.mkdir(parents=True, exist_ok=True)
     gc.freeze()  # the collection below then looks at what this call left, not at all of Dagster
     try:
@@ -94,6 +100,8 @@ def _invoke(workspace: Workspace, build_file: Path, arguments: list[str], manife
         )  # fmt: skip
     finally:
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        if opened is not None:
+            opened.close()
         gc.collect()
         gc.unfreeze()
 
@@ -116,10 +124,11 @@ def _load_manifest(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model that was built, and how long it took."""
+    """A model that was built, and how long it took; kept where what it is made from came out as it was."""
 
     asset_key: dg.AssetKey
     seconds: float
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,8 @@ def build_layer(
         node, status = result.node, str(result.status)
         if node.resource_type in ("model", "seed"):
             if status == "success":
-                yield BuiltModel(dg.AssetKey([node.schema, node.alias]), round(result.execution_time, 3))
+                is_kept = str(result.message) == KEPT
+                yield BuiltModel(dg.AssetKey([node.schema, node.alias]), round(result.execution_time, 3), is_kept)
             else:
                 failures.append(f"{node.original_file_path}: {node.name} {status}: {_one_line(result.message)}")
         elif node.resource_type == "test":

@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from orchestration import publish
 from orchestration.contracts.catalogue import Catalogue
+from orchestration.defs.run_context import ScoresConfig, refit_config
 from orchestration.settings import Workspace
 
 #: Seconds a file of the inbox must be left untouched before a run is launched for it.
@@ -107,19 +108,21 @@ def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, worksp
 
 
 class BackfillConfig(dg.Config):
-    """The days to go back over, both included (ISO dates)."""
+    """The days to go back over, both included (ISO dates). `refit`: new score models on each of them."""
 
     first: str
     last: str
+    refit: bool = False
 
 
-def _run_day(context: dg.OpExecutionContext, day: dt.date) -> None:
+def _run_day(context: dg.OpExecutionContext, day: dt.date, *, refit: bool) -> None:
     """Run the job `daily` for one day, in this process, as a run of its own. Raises dg.Failure when it fails."""
     result = context.repository_def.get_job("daily").execute_in_process(
         partition_key=day.isoformat(),
         instance=context.instance,
         raise_on_error=False,
         tags={"rcu/launched_by": context.run_id},
+        run_config=refit_config(refit),
     )
     if not result.success:
         raise dg.Failure(
@@ -133,8 +136,8 @@ def today_job(catalogue: Catalogue) -> dg.JobDefinition:
     """The job `daily` for the latest date, with nothing to choose: Dagster preselects no partition."""
 
     @dg.op(name="latest_day")
-    def latest_day(context: dg.OpExecutionContext) -> None:
-        _run_day(context, catalogue.company.today())
+    def latest_day(context: dg.OpExecutionContext, config: ScoresConfig) -> None:
+        _run_day(context, catalogue.company.today(), refit=config.refit)
 
     @dg.job(
         name="today",
@@ -157,7 +160,7 @@ def backfill_job() -> dg.JobDefinition:
         except ValueError as error:
             raise dg.Failure(description=f"first and last are dates such as 2026-03-01: {error}") from None
         while day <= last:
-            _run_day(context, day)
+            _run_day(context, day, refit=config.refit)
             day += dt.timedelta(days=1)
 
     @dg.job(

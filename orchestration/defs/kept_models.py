@@ -1,9 +1,10 @@
 """Which models of a dbt layer are built anew: those whose inputs differ from the ones they were made from.
 
 What belongs here: comparing a layer's inputs with those of its last build, and what follows from a changed one.
-What does not: building (`dbt_build`). A model has no other inputs than the tables it reads: declarations are
-tables too, and code that changed begins an empty build, which remembers nothing. So what is kept is what
-building it again would give.
+What does not: building (`dbt_build`), and what is kept while a layer is built because the models above it came out
+as they were (`dbt_project/macros/kept_tables.sql`, which goes on from the fingerprints that are written here).
+A model has no other inputs than the tables it reads: declarations are tables too, and code that changed begins
+an empty build, which remembers nothing. So what is kept is what building it again would give.
 
 A file that brings e-mail events leaves orders, their value and the lifecycle as they are; one that is taken
 within the day leaves alone all that hangs on the date.
@@ -17,9 +18,13 @@ from typing import Any
 
 import duckdb
 
-from orchestration.warehouse import Connection, quote
+from orchestration.warehouse import Connection, quote, table_contents
 
 _REMEMBERED = "control.layer_inputs"
+
+#: What each table holds (`place` is schema.table), and what it held when a model or test was made from it.
+_CONTENTS = "control.table_contents"
+_INPUTS = "control.table_inputs"
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ def choose(connection: Connection, manifest: Mapping[str, Any], tag: str) -> Cho
     everything = {**manifest["sources"], **nodes}
     places = {name: _place(everything[name]) for name in layer | outside}
     inputs = {".".join(places[name]): fingerprint(connection, *places[name]) for name in sorted(outside)}
+    _tell_contents(connection, inputs)
     before = _read(connection, tag)
     if not before:
         stale = set(layer)
@@ -79,15 +85,20 @@ def remember(connection: Connection, tag: str, choice: Choice) -> None:
 
 def fingerprint(connection: Connection, schema: str, table: str) -> str:
     """Changes when a row or a column changes, not with the order of rows; 'absent' where there is no such table."""
-    name = f"{quote(schema)}.{quote(table)}"
     try:
-        columns = connection.execute(f"describe {name}").fetchall()
+        return table_contents(connection, f"{quote(schema)}.{quote(table)}")
     except duckdb.CatalogException:
         return "absent"
-    row = connection.execute(
-        f"select count(*), bit_xor(hashed), sum(hashed) from (select hash(*columns(*)) as hashed from {name})"
-    ).fetchone()
-    return f"{row} {[(column[0], column[1]) for column in columns]}"
+
+
+def _tell_contents(connection: Connection, inputs: Mapping[str, str]) -> None:
+    """Write what the tables that the layer reads from outside hold now; dbt writes those it builds itself."""
+    connection.execute(f"create table if not exists {_CONTENTS} (place varchar, contents varchar)")
+    connection.execute(f"create table if not exists {_INPUTS} (place varchar, input varchar, contents varchar)")
+    told = [[name, contents] for name, contents in inputs.items()]
+    connection.execute(f"delete from {_CONTENTS} where place in (select unnest(?::varchar[]))", [list(inputs)])
+    if told:
+        connection.executemany(f"insert into {_CONTENTS} values (?, ?)", told)
 
 
 def _read(connection: Connection, tag: str) -> dict[str, str]:

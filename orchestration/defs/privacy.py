@@ -51,7 +51,8 @@ def retention_job() -> dg.JobDefinition:
                 is_dry=config.dry_run,
                 expire_runs=lambda before, is_dry: expire_runs(context.instance, before, is_dry),
             )
-        context.add_output_metadata({**report.counts(), "dry_run": config.dry_run})
+            waiting = 0 if config.dry_run else len(privacy.tell_destinations(workspace, catalogue.activations).waiting)
+        context.add_output_metadata({**report.counts(), "dry_run": config.dry_run, "removals_waiting": waiting})
 
     @dg.job(
         name="retention",

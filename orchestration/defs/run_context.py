@@ -20,7 +20,7 @@ import dagster as dg
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from orchestration import publish, registry
+from orchestration import protection, publish, registry
 from orchestration.contracts.catalogue import Catalogue, load_catalogue
 from orchestration.errors import RcuError
 from orchestration.settings import Workspace
@@ -41,6 +41,7 @@ class WarehouseRun(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseRun]:
         self.workspace.prepare()
+        protection.open_databases(self.workspace)
         with ExitStack() as stack:
             stack.enter_context(run_lock(self.workspace, f"run {context.run_id}"))
             if context.run is not None:
@@ -70,6 +71,23 @@ class WarehouseRun(dg.ConfigurableResource):
                 started_at=dt.datetime.now(dt.UTC),
             ),
         )
+
+
+class ScoresConfig(dg.Config):
+    """`refit`: fit and back-test the models anew on this run's data, however young the ones in force are."""
+
+    refit: bool = False
+
+
+def refit_config(refit: bool) -> dict[str, Any]:
+    """The run configuration of the job `daily` that asks for new models, or for nothing."""
+    return {"ops": {"scores": {"config": {"refit": True}}}} if refit else {}
+
+
+def asks_to_refit(run_config: Mapping[str, Any]) -> bool:
+    """Whether a run of `daily` was asked for new models: then there is something to do without a new file."""
+    step = run_config.get("ops", {}).get("scores") or {}
+    return bool((step.get("config") or {}).get("refit", False))
 
 
 def _root_run_id(run: dg.DagsterRun) -> str:

@@ -10,6 +10,7 @@ from orchestration.contracts.entities import ENTITIES
 from orchestration.defs.run_context import (
     Step,
     WarehouseRun,
+    asks_to_refit,
     ended_run,
     progress,
     row_counts,
@@ -71,9 +72,11 @@ def source_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) -> 
             kept = privacy.before_landing(
                 step.workspace,
                 step.catalogue.sources,
+                step.catalogue.activations,
                 step.catalogue.retention,
                 today=step.as_of_on if is_forward else today,
                 is_forward=is_forward,
+                time_zone=step.catalogue.company.time_zone,
             )
             context.log.info(f"privacy: {numbers_of(kept)}")
             for message in (*report.errors, *report.warnings):
@@ -139,13 +142,13 @@ def landing_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) ->
                 input_fingerprint=publish.input_fingerprint(step.workspace, as_of_on=step.as_of_on),
                 today=step.catalogue.company.today(),
             )
-            if plan.is_nothing_new:
+            if plan.is_nothing_new and not asks_to_refit(context.run.run_config):
                 context.log.info(f"nothing new: {plan.reason}")
                 publish.record_run(
                     step.workspace, ended_run(context, step, "nothing_new", plan.version, plan.is_forward)
                 )
                 return
-            begin_build(plan.build_path, plan.stamp)
+            begin_build(plan.build_path, plan.stamp, encrypted=step.catalogue.company.encrypted_at_rest)
             yield from _assemble(step, plan, tables)
 
     return land

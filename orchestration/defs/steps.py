@@ -13,7 +13,16 @@ from orchestration.contracts.catalogue import Catalogue
 from orchestration.defs import kept_models
 from orchestration.defs.dbt_build import TRANSLATOR, BuiltModel, JudgedTest, build_layer
 from orchestration.defs.gates import CANDIDATE
-from orchestration.defs.run_context import WarehouseRun, ended_run, open_step, row_counts, told, user_errors
+from orchestration.defs.run_context import (
+    ScoresConfig,
+    WarehouseRun,
+    ended_run,
+    open_step,
+    progress,
+    row_counts,
+    told,
+    user_errors,
+)
 from orchestration.defs.sources import OWNER
 
 IDENTITY_TABLES = {
@@ -22,6 +31,7 @@ IDENTITY_TABLES = {
     "current_ids": "Every id ever given and the living customer it resolves to (one row per id)",
     "match_links": "Pairs of records and why they are, or are not, one person (one row per pair)",
     "match_review": "Pairs waiting for a steward (one row per pair)",
+    "set_aside_decisions": "Steward decisions that could not be applied, and why (one row per decision)",
     "suspicious_clusters": "Customers that look over-merged (one row per customer and reason)",
     "shared_values": "E-mails, phones and other values that many names carry (one row per value)",
     "metrics": "Counts of the run's matching (one row per metric)",
@@ -77,8 +87,9 @@ def dbt_layer(
             kept_models.remember(planned.connection, tag, choice)
             tables = [".".join(result.asset_key.path) for result in results if isinstance(result, BuiltModel)]
             counts = row_counts(planned.connection, [*tables, *(".".join(place) for place in choice.kept)])
-        if choice.kept:
-            context.log.info(f"{len(choice.kept)} models are kept: their inputs did not change")
+        kept = len(choice.kept) + sum(1 for result in results if isinstance(result, BuiltModel) and result.is_kept)
+        if kept:
+            context.log.info(f"{kept} models are kept: their inputs did not change")
         for place in choice.kept:
             key = dg.AssetKey(place)
             if key in context.selected_asset_keys:
@@ -89,8 +100,10 @@ def dbt_layer(
         for result in results:
             if isinstance(result, BuiltModel) and result.asset_key in context.selected_asset_keys:
                 rows = counts[".".join(result.asset_key.path)]
+                told_kept = {"is_kept": 1} if result.is_kept else {}
                 yield dg.MaterializeResult(
-                    asset_key=result.asset_key, metadata={"dagster/row_count": rows, "seconds": result.seconds}
+                    asset_key=result.asset_key,
+                    metadata={"dagster/row_count": rows, "seconds": result.seconds, **told_kept},
                 )
             elif isinstance(result, JudgedTest) and result.check_key in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
@@ -211,12 +224,20 @@ def score_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             "scores",
         ),
     )
-    def score(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
+    def score(
+        context: dg.AssetExecutionContext, config: ScoresConfig, warehouse: WarehouseRun
+    ) -> Iterator[dg.MaterializeResult]:
         with told("scores"), open_step(context, warehouse) as planned:
             quality.require_passed(planned.connection, "golden")
             report = scores.score(
-                planned.connection, planned.step.workspace, planned.step.catalogue.scoring, **planned.arguments
+                planned.connection,
+                planned.step.workspace,
+                planned.step.catalogue.scoring,
+                refit=config.refit,
+                **planned.arguments,
             )
+            if config.refit:
+                progress.info(f"new models: {report.withheld_reason or f'{report.model} is kept'}")
             counts = row_counts(planned.connection, [f"scores.{name}" for name in SCORE_TABLES])
             for name in SCORE_TABLES:
                 extra = numbers(report) if name == "customer_scores" else {}

@@ -28,6 +28,7 @@ from orchestration.publish.publications import (
     rollback,
 )
 from orchestration.publish.reading import identity_as_published
+from orchestration.publish.rekey import Rekeyed, opens_role, rekey, role_key_file, write_role_key
 from orchestration.publish.runs import Outcome, Run, Status, close_lost_runs, last_runs, record_run, status, write_runs
 from orchestration.publish.views import RoleDatabase, drop_views, role_key, write_views
 from orchestration.publish.write import publish
@@ -36,6 +37,7 @@ __all__ = [
     "Outcome",
     "Publication",
     "Recovery",
+    "Rekeyed",
     "RoleDatabase",
     "Run",
     "RunPlan",
@@ -53,14 +55,18 @@ __all__ = [
     "is_forward",
     "last_runs",
     "list_publications",
+    "opens_role",
     "plan_run",
     "prune",
     "publish",
     "record_run",
     "recover",
+    "rekey",
     "role_key",
+    "role_key_file",
     "rollback",
     "status",
+    "write_role_key",
     "write_runs",
     "write_views",
 ]

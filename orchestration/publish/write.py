@@ -7,9 +7,8 @@ What belongs here: making one publication. What does not: what happens to it aft
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import duckdb
 
 from orchestration import registry, warehouse
 from orchestration.errors import BuildError, GateError
+from orchestration.publish import unchanged
 from orchestration.publish.publications import (
     OnStep,
     Publication,
@@ -28,6 +28,7 @@ from orchestration.publish.publications import (
     remove_folder,
     sync,
 )
+from orchestration.publish.unchanged import Before, sha256
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal, quote
 
@@ -91,6 +92,7 @@ def publish(
 ) -> Publication:
     """Publish every table of `schemas` in the build, and for a forward run move the pointer to it.
 
+    A publication of an encrypted build is encrypted, and has no Parquet copies: only DuckDB would read them.
     `required_gates` must have results of this run in `audit.checks`: a gate that never ran is not
     one that passed. Called again with the same version and run it takes up where it stopped.
 
@@ -99,6 +101,7 @@ def publish(
     run. In each case what was published before is untouched.
     """
     target = folder_of(workspace, version)
+    is_encrypted = warehouse.is_encrypted(build_path)
     is_committed = any(commit.version == version for commit in registry.commits(workspace))
     if not is_committed and not _is_own_backfill(workspace, version, run_id, fingerprint, is_forward):
         remove_folder(target)
@@ -109,9 +112,12 @@ def publish(
             temporary = workspace.published / f".rcu-{version}.tmp"
             remove_folder(temporary)
             temporary.mkdir(parents=True)
-            _write(connection, temporary, tables)
+            contents = {table.full_name: warehouse.table_contents(connection, table.sql) for table in tables}
+            rows = {table.full_name: table.rows for table in tables}
+            before = None if is_encrypted else unchanged.find(workspace, connection, contents, rows)
+            _write(connection, temporary, tables, is_encrypted, before)
         on_step("written")
-        _audit(temporary, tables)
+        _audit(temporary, tables, is_encrypted, contents, before)
         on_step("audited")
         manifest = {
             "version": version,
@@ -121,12 +127,17 @@ def publish(
             "created_at": (now or dt.datetime.now(dt.UTC)).isoformat(timespec="seconds"),
             "fingerprint": fingerprint,
             "gates": gates,
-            "database": {"file": "rcu.duckdb", "sha256": _sha256(temporary / "rcu.duckdb")},
+            "database": {
+                "file": "rcu.duckdb",
+                "sha256": sha256(temporary / "rcu.duckdb"),
+                "is_encrypted": is_encrypted,
+            },
             "tables": {
                 table.full_name: {
                     "rows": table.rows,
-                    "file": table.parquet,
-                    "sha256": _sha256(temporary / table.parquet),
+                    "file": None if is_encrypted else table.parquet,
+                    "sha256": None if is_encrypted else sha256(temporary / table.parquet),
+                    "contents": contents[table.full_name],
                 }
                 for table in tables
             },
@@ -215,27 +226,57 @@ def _refuse_mixed_dates(connection: Connection, tables: list[_Table], as_of_on: 
             )
 
 
-def _write(connection: Connection, folder: Path, tables: list[_Table]) -> None:
-    """The database and the Parquet copies. The file is named `rcu.duckdb`: a catalog is named after it."""
+def _write(
+    connection: Connection, folder: Path, tables: list[_Table], is_encrypted: bool, before: Before | None
+) -> None:
+    """The database and the Parquet copies. The file is named `rcu.duckdb`: a catalog is named after it.
+
+    Tables that are in the publication before as in the build come from there.
+    """
     comments = _comments(connection)
-    connection.execute(f"attach {literal(str(folder / 'rcu.duckdb'))} as publication")
+    kept: set[str] = set()
+    if before is not None and before.has_database:
+        before.copy_database(folder / "rcu.duckdb")
+        kept = set(before.same)
+    warehouse.attach(connection, folder / "rcu.duckdb", "publication", encrypted=is_encrypted)
     try:
+        if kept:
+            _drop_others(connection, {table.published_sql for table in tables if table.full_name in kept})
         for schema in sorted({table.schema for table in tables}):
             connection.execute(f"create schema if not exists publication.{quote(_place_of(schema))}")
-            (folder / "parquet" / schema).mkdir(parents=True)
+            if not is_encrypted:
+                (folder / "parquet" / schema).mkdir(parents=True)
         for table in tables:
-            connection.execute(f"create table publication.{table.published_sql} as select * from {table.sql}")
-            for column, comment in comments.get(table.full_name, []):
-                copy = f"publication.{table.published_sql}"
-                place = f"column {copy}.{quote(column)}" if column else f"table {copy}"
-                connection.execute(f"comment on {place} is {literal(comment)}")
-            connection.execute(
-                f"copy (select * from {table.sql}) to {literal(str(folder / table.parquet))} "
-                "(format parquet, compression zstd)"
-            )
+            if table.full_name not in kept:
+                _write_table(connection, table, comments.get(table.full_name, []))
+            if is_encrypted:
+                continue
+            target = folder / table.parquet
+            if before is None or not before.link_parquet(table.full_name, table.parquet, target):
+                connection.execute(
+                    f"copy (select * from {table.sql}) to {literal(str(target))} (format parquet, compression zstd)"
+                )
         connection.execute("checkpoint publication")
     finally:
         connection.execute("detach publication")
+
+
+def _write_table(connection: Connection, table: _Table, comments: list[tuple[str, str]]) -> None:
+    connection.execute(f"create table publication.{table.published_sql} as select * from {table.sql}")
+    for column, comment in comments:
+        copy = f"publication.{table.published_sql}"
+        place = f"column {copy}.{quote(column)}" if column else f"table {copy}"
+        connection.execute(f"comment on {place} is {literal(comment)}")
+
+
+def _drop_others(connection: Connection, kept: set[str]) -> None:
+    """Take out of a copied database what is not kept; the checkpoint frees its room for what comes next."""
+    for schema, name in connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'publication' order by all"
+    ).fetchall():
+        if f"{quote(schema)}.{quote(name)}" not in kept:
+            connection.execute(f"drop table publication.{quote(schema)}.{quote(name)}")
+    connection.execute("checkpoint publication")
 
 
 def _comments(connection: Connection) -> dict[str, list[tuple[str, str]]]:
@@ -251,8 +292,14 @@ def _comments(connection: Connection) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _audit(folder: Path, tables: list[_Table]) -> None:
-    """Open the copy as a reader will, and hold it against what the build said. Raises BuildError."""
+def _audit(
+    folder: Path, tables: list[_Table], is_encrypted: bool, contents: Mapping[str, str], before: Before | None
+) -> None:
+    """Open the copy as a reader will, and hold it against what the build said. Raises BuildError.
+
+    What was taken over from the publication before was read then; its bytes are the same.
+    """
+    kept = set(before.same) if before is not None and before.has_database else set()
     if (folder / "rcu.duckdb.wal").exists():
         raise BuildError("the copy was not written out in full (a .wal file is beside it): not published; run again")
     copy = warehouse.connect(folder / "rcu.duckdb", read_only=True)
@@ -263,7 +310,12 @@ def _audit(folder: Path, tables: list[_Table]) -> None:
         for table in tables:
             rows = _count(copy, table.full_name)
             columns = tuple((row[0], row[1]) for row in copy.execute(f"describe {table.full_name}").fetchall())
-            in_parquet = _parquet_rows(copy, folder / table.parquet)
+            in_parquet = table.rows if is_encrypted else _parquet_rows(copy, folder / table.parquet)
+            is_new = table.full_name not in kept
+            if is_new and warehouse.table_contents(copy, table.full_name) != contents[table.full_name]:
+                raise BuildError(
+                    f"{table.full_name}: the copy holds other rows than the build: not published; run again"
+                )
             if (rows, in_parquet, columns) != (table.rows, table.rows, table.columns):
                 raise BuildError(
                     f"{table.full_name}: the build has {table.rows} rows, the copy {rows}, its Parquet file "
@@ -295,8 +347,3 @@ def _count(connection: Connection, sql: str) -> int:
 def _parquet_rows(connection: Connection, path: Path) -> int:
     row = connection.execute(f"select num_rows from parquet_file_metadata({literal(str(path))})").fetchone()
     return int(row[0]) if row else 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

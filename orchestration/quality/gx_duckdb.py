@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestration.warehouse import Connection
+from orchestration.warehouse import Connection, cursor_on
 
 _MARK = "_rcu_duckdb"
 
@@ -64,7 +64,7 @@ def open_batches(connection: Connection) -> Iterator[Batches]:
         cursors: list[Connection] = []
 
         def take_cursor() -> Any:
-            cursors.append(connection.cursor())
+            cursors.append(cursor_on(connection))
             return duckdb_sqlalchemy.ConnectionWrapper(cursors[-1])
 
         context = great_expectations.get_context(

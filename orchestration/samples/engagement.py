@@ -251,7 +251,8 @@ def invent_requests(people: People, streams: Streams, first_day: int, last_day: 
     random = streams.of("privacy")
     count = min(max(6, len(people) // 900), len(people))
     person = random.choice(len(people), count, replace=False)
-    old = first_day - random.integers(0, 90, count)
+    # recent enough that an answer is not yet due: the first run shows nothing red that nobody could have helped
+    old = first_day - random.integers(0, 90, count) % 25
     new = first_day + 1 + random.integers(0, max(last_day - first_day, 1), count)
     day = np.where((np.arange(count) % 2 == 0) | (last_day == first_day), old, new)
     kind = np.concatenate([np.arange(count)[:6] % 3, weighted_choice(random, [0.3, 0.35, 0.25, 0.05, 0.05], count)[6:]])

@@ -25,6 +25,7 @@ from orchestration.contracts import (
     source,
     survivorship,
     trigger,
+    value,
 )
 from orchestration.contracts.catalogue import MARTS_CONTRACT
 from orchestration.contracts.entities import ENTITIES
@@ -246,7 +247,7 @@ def test_every_declaration_shown_is_one_that_can_be_read(where: str, text: str, 
         assert "yaml-language-server" in text
         return
     kind = next(iter(document.data))
-    file = tmp_path / f"{document.data[kind]}.yml"
+    file = tmp_path / (f"{document.data[kind]}.yml" if isinstance(document.data[kind], str) else f"{kind}.yml")
     file.write_text(text, encoding="utf-8")
     if kind == "source":
         source.load_source(file)
@@ -254,6 +255,8 @@ def test_every_declaration_shown_is_one_that_can_be_read(where: str, text: str, 
         gate.load_gate(file)
     elif kind == "activation":
         activation.load_activation(file)
+    elif kind == "lifecycle":
+        validate(document, value.Value)
     elif kind == "access":
         validate(document, type("Part", (Declaration,), {"__annotations__": {"access": company.Access}}))
     else:

@@ -17,7 +17,7 @@ from tests.pipeline.workspaces import Shop, environment
 
 PROMISED = {
     "rcu": {"customers", "customer_records", "customer_attributes", "identifiers", "contact_points",
-            "customer_id_history", "match_links", "match_review", "consents", "consent_ledger", "households"},
+            "customer_id_history", "match_links", "match_review", "set_aside_decisions", "consents", "consent_ledger", "households"},
     "marts": {"orders", "order_lines", "products", "events", "customer_rfm", "customer_lifecycle",
               "lifecycle_history", "lifecycle_transitions", "cohort_retention", "customer_scores",
               "product_affinity", "customer_360", "contact_decay", "freshness_forecast", "reverification"},

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.workspaces import PROJECT, environment
@@ -31,14 +31,19 @@ RECORD_COLUMNS = {
 TABLES = {
     "identity.record_customers": {"source": "varchar", "record_id": "varchar", "customer_id": "varchar"},
     "intermediate.int_customer_records": RECORD_COLUMNS,
-    "rcu.contact_points": {"customer_id": "varchar", "channel": "varchar", "value": "varchar", "is_valid": "boolean",
-                           "last_confirmed_on": "date"},
+    "rcu.contact_points": {"customer_id": "varchar", "channel": "varchar", "kind": "varchar", "value": "varchar",
+                           "is_valid": "boolean", "reason": "varchar", "last_confirmed_on": "date"},
+    "rcu.customers": {"customer_id": "varchar", "birth_on": "date", "is_suppressed": "boolean"},
+    "marts.orders": {"customer_id": "varchar", "is_purchase": "boolean", "ordered_on": "date"},
+    "control.consent_settings": {"soft_opt_in_days": "integer", "minor_under": "integer", "unknown_age_is_minor": "boolean",
+                                 "parental_consent": "boolean", "calls_need_yes_from": "date"},
     "control.survivorship_rules": {"attribute": "varchar", "position": "integer", "strategy": "varchar"},
     "control.survivorship_sources": {"attribute": "varchar", "source": "varchar", "preference": "integer"},
     "landing.steward_decisions": {"decision_id": "varchar", "left_source": "varchar", "left_record_id": "varchar",
                                   "decision": "varchar", "attribute": "varchar", "decided_at": "timestamp"},
     "control.as_of": {"as_of_on": "date"},
-    "control.consent_channels": {"channel": "varchar", "needs_double_opt_in": "boolean", "expires_after_days": "integer"},
+    "control.consent_channels": {"channel": "varchar", "needs_double_opt_in": "boolean", "expires_after_days": "integer",
+                                 "allows_soft_opt_in": "boolean"},
     "rcu.consent_ledger": {"statement_id": "varchar", "customer_id": "varchar", "origin": "varchar", "channel": "varchar",
                            "purpose": "varchar", "status": "varchar", "basis": "varchar", "occurred_at": "timestamp",
                            "source": "varchar"},
@@ -52,7 +57,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = PROJECT / "dbt_project"
     done = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "compile", "--no-introspect",
-         "--select", "customer_attributes", "consents", "--project-dir", str(project), "--profiles-dir", str(project),
+         "--select", "customer_attributes", "consents", "contactability", "--project-dir", str(project), "--profiles-dir", str(project),
          "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")],
         capture_output=True, text=True, check=False,
         env={**environment(), "RCU_BUILD_FILE": str(folder / "warehouse.duckdb")},
@@ -252,7 +257,9 @@ statements_drawn = st.lists(
             "channel": st.sampled_from(["email", "sms", "all"]),
             "purpose": st.sampled_from(["marketing", "partners", "all"]),
             "status": st.sampled_from(["granted", "pending", "refused", "withdrawn"]),
-            "basis": st.sampled_from([None, "opt_in", "double_opt_in", "soft_opt_in", "legitimate_interest"]),
+            "basis": st.sampled_from(
+                [None, "opt_in", "double_opt_in", "soft_opt_in", "legitimate_interest", "parental"]
+            ),
             "tenths": st.integers(0, 35),
             "days": st.sampled_from([-400, -50, 0, 40]),
         }
@@ -279,7 +286,7 @@ def binding(statements: list[dict], doubles: set[str], terms: dict[str, int]) ->
                 return s["status"] == "granted" and not (channel in doubles and s["basis"] in plain)
 
             def is_plain_yes(s: dict, is_yes=is_yes, channel=channel, purpose=purpose) -> bool:
-                is_opt_in = s["basis"] in (None, "opt_in", "double_opt_in")
+                is_opt_in = s["basis"] in (None, "opt_in", "double_opt_in", "parental")
                 return is_yes(s) and is_opt_in and (s["channel"], s["purpose"]) == (channel, purpose)
 
             noes = [s["at"].replace(microsecond=0) for s in about if s["status"] in ("refused", "withdrawn")]
@@ -337,3 +344,128 @@ def test_the_most_restrictive_statement_binds(
     expected = binding(statements, doubles, terms)
     assert found.keys() == expected.keys()
     assert [key for key in found if found[key] not in expected[key]] == []
+
+
+BIRTHS = st.sampled_from(
+    [None, *(dt.date(TODAY.year - 15, TODAY.month, TODAY.day + n) for n in (1, 2, 1, 2, -1, 0)), dt.date(1980, 5, 5)]
+)
+
+
+family_statements_drawn = st.lists(
+    st.fixed_dictionaries(
+        {
+            "channel": st.sampled_from(["email", "sms", "all"]),
+            "purpose": st.sampled_from(["marketing", "marketing", "all"]),
+            "status": st.sampled_from(["granted", "granted", "granted", "withdrawn"]),
+            "basis": st.sampled_from(["parental", "parental", "opt_in", None]),
+            "tenths": st.integers(0, 35),
+            "days": st.sampled_from([-400, -50, 0, 40]),
+        }
+    ),
+    min_size=1,
+    max_size=5,
+)
+PARENTS_YES = {
+    "channel": "email",
+    "purpose": "marketing",
+    "status": "granted",
+    "basis": "parental",
+    "tenths": 0,
+    "days": 0,
+}
+A_NO = {**PARENTS_YES, "status": "withdrawn", "basis": None}
+CHILD, GROWN = dt.date(2015, 5, 5), dt.date(TODAY.year - 15, TODAY.month, TODAY.day)
+
+
+def old_enough(born: dt.date | None, unknown_is_minor: bool) -> bool:
+    if born is None:
+        return not unknown_is_minor
+    return (TODAY.year - born.year - ((TODAY.month, TODAY.day) < (born.month, born.day))) >= 15
+
+
+def parent_agrees(statements: list[dict], channel: str, purpose: str, term: int | None) -> bool:
+    """A parent's yes for this very channel and purpose, after every no, within its term."""
+    about = [s for s in statements if s["channel"] in (channel, "all") and s["purpose"] in (purpose, "all")]
+    noes = [s["at"].replace(microsecond=0) for s in about if s["status"] in ("refused", "withdrawn")]
+    yeses = [
+        s["at"].replace(microsecond=0)
+        for s in about
+        if (s["status"], s["basis"], s["channel"], s["purpose"]) == ("granted", "parental", channel, purpose)
+        and s["at"].date() <= TODAY + dt.timedelta(days=1)
+    ]
+    if not yeses or (noes and max(noes) >= max(yeses)):
+        return False
+    return term is None or max(yeses).date() + dt.timedelta(days=term) > TODAY
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    family_statements_drawn,
+    BIRTHS,
+    st.booleans(),
+    st.sampled_from([True, True, True, False]),
+    st.sets(st.just("email")),
+    st.sampled_from([None, 365]),
+)
+@example([PARENTS_YES], CHILD, False, True, {"email"}, 365)
+@example([PARENTS_YES], CHILD, False, False, set(), None)
+@example([PARENTS_YES], GROWN, False, True, set(), None)
+@example([PARENTS_YES, {**PARENTS_YES, "basis": "opt_in", "tenths": 30}], CHILD, False, True, set(), None)
+@example([PARENTS_YES, A_NO], CHILD, False, True, set(), None)
+@example([A_NO, {**PARENTS_YES, "tenths": 30}], None, True, True, set(), None)
+@example([{**PARENTS_YES, "days": -400}], CHILD, False, True, set(), 365)
+def test_a_minor_is_contacted_only_where_a_parent_agreed(
+    compiled: Path, build: tuple, drawn: list[dict], born: dt.date | None, unknown_is_minor: bool, counts: bool,
+    doubles: set[str], term: int | None,
+) -> None:  # fmt: skip
+    connection, fill = build
+    noon = dt.datetime.combine(TODAY, dt.time(12))
+    statements = [
+        {**s, "key": f"s{n}", "at": noon + dt.timedelta(days=s["days"], milliseconds=100 * s["tenths"])}
+        for n, s in enumerate(drawn)
+    ]
+    fill(
+        {
+            "control.as_of": [{"as_of_on": TODAY}],
+            "control.consent_settings": [
+                {"soft_opt_in_days": 1095, "minor_under": 15, "unknown_age_is_minor": unknown_is_minor,
+                 "parental_consent": counts, "calls_need_yes_from": TODAY}
+            ],
+            "control.consent_channels": [
+                {"channel": channel, "needs_double_opt_in": channel in doubles, "expires_after_days": term,
+                 "allows_soft_opt_in": channel in ("email", "sms")}
+                for channel in CHANNELS
+            ],
+            "rcu.customers": [{"customer_id": "c", "birth_on": born, "is_suppressed": False}],
+            "rcu.contact_points": [
+                {"customer_id": "c", "channel": channel, "kind": kind, "is_valid": True}
+                for channel, kind in (("email", "email"), ("phone", "mobile"))
+            ],
+            "marts.orders": [{"customer_id": "c", "is_purchase": True, "ordered_on": TODAY}],
+            "rcu.consent_ledger": [
+                {"statement_id": s["key"], "customer_id": "c", "origin": "consent", "channel": s["channel"],
+                 "purpose": s["purpose"], "status": s["status"], "basis": s["basis"], "occurred_at": s["at"], "source": "crm"}
+                for s in statements
+            ],
+        }
+    )  # fmt: skip
+    sql = (compiled / "consents.sql").read_text(encoding="utf-8")
+    connection.execute(f"create or replace table warehouse.rcu.consents as {sql}")
+    found = connection.execute((compiled / "contactability.sql").read_text(encoding="utf-8")).fetchall()
+    bound = binding(statements, doubles, {channel: term for channel in CHANNELS if term})
+    seen = 0
+    for _, channel, purpose, is_contactable, reason, basis in found:
+        if channel == "post":
+            continue
+        status = bound.get((channel, purpose), set())
+        if old_enough(born, unknown_is_minor):
+            assert reason != "minor" and basis != "parental"
+            if status & {"refused", "withdrawn"}:
+                assert not is_contactable
+            continue
+        seen += 1
+        agreed = counts and parent_agrees(statements, channel, purpose, term)
+        assert (is_contactable, basis) == (agreed, "parental" if agreed else None), (channel, purpose, reason)
+        if not agreed:
+            assert reason == "minor"
+    assert seen in (0, 6)

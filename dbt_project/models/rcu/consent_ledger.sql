@@ -106,7 +106,7 @@ statements as (
 
 ),
 
-{{ attach_customers('statements', 'statement_id') }},
+{{ attach_customers('statements', found='int_statement_customers') }},
 
 concerned as (
 

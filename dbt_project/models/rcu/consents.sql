@@ -51,7 +51,7 @@ spread as (
         ledger.source,
         -- a general yes never lifts a particular no
         ledger.channel = channels.channel and ledger.purpose = purposes.purpose
-            and coalesce(ledger.basis, 'opt_in') in ('opt_in', 'double_opt_in') as is_explicit
+            and coalesce(ledger.basis, 'opt_in') in ('opt_in', 'double_opt_in', 'parental') as is_explicit
     from {{ ref('consent_ledger') }} as ledger
     cross join as_of
     inner join channels on ledger.channel in (channels.channel, 'all')
@@ -71,6 +71,7 @@ last_words as (
         purpose,
         max(said_at) filter (where status in ('refused', 'withdrawn')) as refused_at,
         max(said_at) filter (where status = 'granted' and is_explicit) as opted_in_at,
+        max(said_at) filter (where status = 'granted' and is_explicit and basis = 'parental') as parent_agreed_at,
         max(said_at) filter (where status = 'granted') as granted_at,
         count(*) as statement_count
     from spread
@@ -106,6 +107,9 @@ deciding as (
         spread.basis,
         spread.occurred_at,
         spread.source,
+        -- what a parent agreed to holds until somebody says no, whatever the child said since
+        case when coalesce(resolved.parent_agreed_at > resolved.refused_at, true) then resolved.parent_agreed_at end
+            as parent_agreed_at,
         resolved.statement_count
     from spread
     inner join resolved
@@ -132,7 +136,8 @@ termed as (
         case
             when deciding.status = 'granted'
                 then {{ days_after('cast(deciding.occurred_at as date)', 'settings.expires_after_days') }}
-        end as expires_on
+        end as expires_on,
+        {{ days_after('cast(deciding.parent_agreed_at as date)', 'settings.expires_after_days') }} as agreement_ends_on
     from deciding
     cross join as_of
     left join settings on deciding.channel = settings.channel
@@ -150,5 +155,6 @@ select
     expires_on,
     source,
     statement_id,
-    cast(statement_count as integer) as statement_count
+    cast(statement_count as integer) as statement_count,
+    case when coalesce(agreement_ends_on > as_of_on, true) then parent_agreed_at end as parent_agreed_at
 from termed

@@ -62,6 +62,7 @@ settings as (
         soft_opt_in_days,
         minor_under,
         unknown_age_is_minor,
+        parental_consent,
         calls_need_yes_from
     from {{ source('control', 'consent_settings') }}
 
@@ -97,6 +98,7 @@ facts as (
         consents.status,
         consents.basis,
         consents.origin,
+        settings.parental_consent and consents.parent_agreed_at is not null as has_parental_yes,
         own_customers.customer_id is not null as is_own_customer,
         channels.channel in ('email', 'sms')
             or (channels.channel = 'phone' and as_of.as_of_on >= settings.calls_need_yes_from) as needs_opt_in,
@@ -124,6 +126,8 @@ grounds as (
     select
         *,
         case
+            -- a child's own yes carries nothing, a parent's does until the child is old enough
+            when is_child then case when has_parental_yes then 'parental' end
             when status = 'granted' and basis in ('opt_in', 'double_opt_in') then basis
             -- no other ground replaces the yes that e-mails, texts and calls need
             when status = 'granted' and basis = 'legitimate_interest' and not needs_opt_in then basis
@@ -142,7 +146,7 @@ judged as (
         *,
         case
             when is_suppressed then 'suppressed'
-            when is_child then 'minor'
+            when is_child and not has_parental_yes then 'minor'
             when not has_point then 'no_contact_point'
             when not has_valid_point and is_bounced then 'hard_bounce'
             when not has_valid_point then 'invalid_contact_point'

@@ -1,4 +1,12 @@
 -- One row per living customer: the golden record.
+{{ config(meta={
+    'touched_by': {
+        'int_customer_digests': '*', 'customer_attributes': '*', 'int_household_members': '*', 'suppressions': '*',
+        'events': 'event_type, occurred_at', 'orders': 'is_purchase, ordered_at',
+    },
+    'touched_through': ['record_customers', 'int_customer_records'],
+}) }}
+-- depends_on: {{ ref('int_customer_digests') }}
 with
 
 records as (
@@ -9,6 +17,7 @@ records as (
     from {{ source('identity', 'record_customers') }} as links
     inner join {{ ref('int_customer_records') }} as records
         on links.source = records.source and links.record_id = records.record_id
+    where {{ only_touched_customers('links') }}
 
 ),
 
@@ -31,7 +40,8 @@ chosen as (
         max(case when attribute = '{{ attribute }}' then source end) as {{ attribute }}_source,
         max(case when attribute = '{{ attribute }}' then record_id end) as {{ attribute }}_record_id{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref('customer_attributes') }}
+    from {{ ref('customer_attributes') }} as attributes
+    where {{ only_touched_customers('attributes') }}
     group by customer_id
 
 ),
@@ -104,8 +114,9 @@ counted as (
 contacts as (
 
     select customer_id, max(occurred_at) as last_contact_at
-    from {{ ref('events') }}
-    where event_type in ('page_view', 'session', 'cart', 'email_click', 'call', 'survey_answer', 'store_visit', 'social')
+    from {{ ref('events') }} as events
+    where {{ only_touched_customers('events') }}
+        and event_type in ('page_view', 'session', 'cart', 'email_click', 'call', 'survey_answer', 'store_visit', 'social')
     group by customer_id
 
 ),
@@ -113,8 +124,8 @@ contacts as (
 purchases as (
 
     select customer_id, max(ordered_at) as last_contact_at
-    from {{ ref('orders') }}
-    where is_purchase
+    from {{ ref('orders') }} as orders
+    where is_purchase and {{ only_touched_customers('orders') }}
     group by customer_id
 
 ),
@@ -162,8 +173,8 @@ custom as (
     select
         customer_id,
         {{ json_object_of('substr(attribute, 8)', 'value') }} as custom
-    from {{ ref('customer_attributes') }}
-    where attribute like 'custom.%'
+    from {{ ref('customer_attributes') }} as attributes
+    where attribute like 'custom.%' and {{ only_touched_customers('attributes') }}
     group by customer_id
 
 ),

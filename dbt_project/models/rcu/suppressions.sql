@@ -33,7 +33,7 @@ requests as (
 
 ),
 
-{{ attach_customers('requests', 'request_key') }},
+{{ attach_customers('requests', found='int_statement_customers') }},
 
 bound as (
 

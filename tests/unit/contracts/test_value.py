@@ -154,6 +154,17 @@ def test_lifecycle_thresholds_rise(setting, words):
     assert words in refusal(f"lifecycle:\n  {setting}\n")
 
 
+def test_days_of_a_group_need_groups_rise_and_become_a_row_each():
+    tables = value("lifecycle:\n  rhythm_by: category\n  overrides: {Shoes: {at_risk: 60, lost: 90}}\n").tables()
+    assert tables["lifecycle_overrides"].to_pylist() == [
+        {"rhythm_group": "Shoes", "late_days": None, "at_risk_days": 60, "lost_days": 90}
+    ]
+    assert value("orders: {}").tables()["lifecycle_overrides"].num_rows == 0
+    assert 'set "rhythm_by"' in refusal("lifecycle:\n  overrides: {Shoes: {lost: 90}}\n")
+    for days, words in (("late: 90, lost: 60", "should rise"), ("", "no days are given")):
+        assert words in refusal(f"lifecycle:\n  rhythm_by: category\n  overrides: {{Shoes: {{{days}}}}}\n")
+
+
 PLAN = (
     "plans:\n  - plan: welcome\n    label: {en: a, fr: b}\n    objective: {en: a, fr: b}\n    offer: {en: a, fr: b}\n"
     "    channels: [email, post]\n    every_days: 7\n    for:\n"

@@ -34,9 +34,9 @@ def plan(
     )
 
 
-def build(workspace: Workspace, planned: RunPlan, *, customers: int) -> None:
+def build(workspace: Workspace, planned: RunPlan, *, customers: int, encrypted: bool = False) -> None:
     """Stamp and fill the build; stage one registry row for a forward run."""
-    warehouse.begin_build(planned.build_path, planned.stamp)
+    warehouse.begin_build(planned.build_path, planned.stamp, encrypted=encrypted)
     with warehouse.open_build(planned.build_path, as_of_on=planned.as_of_on, run_id=planned.run_id) as connection:
         for schema in ("landing", "rcu", "marts", "segments", "audit"):
             connection.execute(f"create schema if not exists {schema}")
@@ -81,10 +81,11 @@ def publish_plan(workspace: Workspace, planned: RunPlan, *, on_step: OnStep = la
 
 
 def run(
-    workspace: Workspace, as_of_on: dt.date, *, run_id: str, customers: int = 3, inputs: str = "inputs"
-) -> Publication:
+    workspace: Workspace, as_of_on: dt.date, *, run_id: str, customers: int = 3, inputs: str = "inputs",
+    encrypted: bool = False,
+) -> Publication:  # fmt: skip
     planned = plan(workspace, as_of_on, run_id=run_id, inputs=inputs)
-    build(workspace, planned, customers=customers)
+    build(workspace, planned, customers=customers, encrypted=encrypted)
     return publish_plan(workspace, planned)
 
 

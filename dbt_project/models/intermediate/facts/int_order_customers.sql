@@ -18,7 +18,7 @@ orders as (
 
 ),
 
-{{ attach_customers('orders', 'order_id') }}
+{{ attach_customers('orders') }}
 
 select
     order_id,

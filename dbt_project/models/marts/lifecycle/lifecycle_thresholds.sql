@@ -2,7 +2,8 @@
 --
 -- Quantiles are of the intervals between purchases closed before the month began, so that no day's
 -- stage depends on what happened later. A group with too few intervals takes the whole shop's; a shop
--- with too few, or too short a history to hold long intervals, takes the starting days; days given in value.yml win over all.
+-- with too few, or too short a history to hold long intervals, takes the starting days; days given in value.yml win over all,
+-- those given for the group first.
 {{ config(tags=['serve']) }}
 with
 
@@ -115,6 +116,7 @@ chosen as (
         own.at_risk_days as own_at_risk, own.lost_days as own_lost,
         shop.median_days as shop_median, shop.late_days as shop_late,
         shop.at_risk_days as shop_at_risk, shop.lost_days as shop_lost,
+        overrides.late_days as given_late, overrides.at_risk_days as given_at_risk, overrides.lost_days as given_lost,
         settings.*
     from months
     cross join bounds
@@ -122,6 +124,7 @@ chosen as (
     cross join settings
     left join quantiles as own on months.month_on = own.month_on and groups.rhythm_group = own.rhythm_group
     left join quantiles as shop on months.month_on = shop.month_on and shop.rhythm_group = '*'
+    left join {{ source('control', 'lifecycle_overrides') }} as overrides on groups.rhythm_group = overrides.rhythm_group
 
 ),
 
@@ -140,6 +143,7 @@ days as (
             as median_days,
         {%- for stage in ['late', 'at_risk', 'lost'] %}
         coalesce(
+            given_{{ stage }},
             {{ stage }}_days,
             case origin
                 when 'group' then own_{{ stage }} when 'shop' then shop_{{ stage }} else starting_{{ stage }}_days

@@ -27,13 +27,13 @@ events as (
 
 ),
 
-{{ attach_customers('events', 'event_key') }}
+{{ attach_customers('events') }}
 
 select
     events.event_key as event_id,
     events.source,
-    attached.customer_id,
-    attached.attached_by,
+    events.customer_id,
+    events.attached_by,
     events.event_type,
     events.occurred_at,
     {{ local_date('events.occurred_at', 'company.time_zone') }} as occurred_on,
@@ -43,6 +43,5 @@ select
     events.reason,
     events.value,
     events.properties
-from events
-inner join attached on events.event_key = attached.event_key
+from attached as events
 cross join {{ source('control', 'company') }} as company

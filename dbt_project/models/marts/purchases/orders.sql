@@ -55,9 +55,8 @@ births as (
 
     select
         customer_id,
-        cast(value as date) as birth_on
-    from {{ ref('customer_attributes') }}
-    where attribute = 'birth_on' and value is not null
+        birth_on
+    from {{ ref('int_customer_births') }}
 
 ),
 

@@ -1,0 +1,11 @@
+-- One row per customer with an order who has a birth date. Orders are held against it, and against nothing else of
+-- the golden record: so they stay as they are when another value of it changes.
+{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}}) }}
+
+select
+    customer_id,
+    cast(value as date) as birth_on
+from {{ ref('customer_attributes') }}
+where
+    attribute = 'birth_on' and value is not null
+    and customer_id in (select customer_id from {{ ref('int_order_customers') }})
