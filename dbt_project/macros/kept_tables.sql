@@ -68,7 +68,7 @@
     are worked out of whom one of those rows changed; all of them in a rebuild, and where any other input changed.
 -#}
 {%- macro only_touched_customers(alias) -%}
-    {%- if execute and has_memory() == true -%}
+    {%- if execute and flags.WHICH in ('build', 'run') and has_memory() == true -%}
     {{ alias }}.customer_id in (select customer_id from control.touched__{{ this.identifier }})
     {%- else -%}
     true

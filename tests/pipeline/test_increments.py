@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,17 +18,23 @@ pytestmark = pytest.mark.slow
 
 
 def last_of(shop: Shop, source: str) -> tuple[str, list[str]]:
-    """The name and the lines of the last file of a source."""
-    path = sorted((shop.data / "archive" / source).rglob("*.*"))[-1]
-    data = path.read_bytes()
-    return path.name.split("-", 1)[1], (gzip.decompress(data) if path.suffix == ".gz" else data).decode().splitlines()
+    """The name and the lines of the last file of a source that holds more than a header."""
+    for path in sorted((shop.data / "archive" / source).rglob("*.*"), reverse=True):
+        data = path.read_bytes()
+        lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode().splitlines()
+        if len(lines) > 1:
+            return path.name.split("-", 1)[1], lines
+    raise AssertionError(f"no file of {source} holds a row")
 
 
 def send(shop: Shop, name: str, lines: list[str]) -> None:
+    """Put a file into the inbox as if it had come on the last day."""
     data = ("\n".join(lines) + "\n").encode()
     target = shop.data / "inbox" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(gzip.compress(data) if target.suffix == ".gz" else data)
+    received_at = dt.datetime.combine(LAST, dt.time(12), dt.UTC).timestamp()
+    os.utime(target, (received_at, received_at))
 
 
 def test_a_second_delivery_within_the_day_gives_what_a_rebuild_gives(history: History, tmp_path: Path) -> None:

@@ -546,5 +546,7 @@ def test_no_personal_value_is_in_dagster_or_in_a_log(history: History) -> None:
         for text in opened(path.name, path.read_bytes())
     ]
     assert sum(len(text) for text in texts) > 100_000, "the search looks in the wrong place"
-    whole = "\n".join(texts).lower()
-    assert [needle for needle in sorted(needles) if needle in whole] == []
+    # No needle holds a quote or the end of a line, and most of what stands between them is there many times.
+    whole = "\n".join({part for text in texts for part in re.split('["\n]', text.lower())})
+    as_json = {json.dumps(needle)[1:-1] for needle in needles}
+    assert [needle for needle in sorted(needles | as_json) if needle in whole] == []
