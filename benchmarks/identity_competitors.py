@@ -47,7 +47,7 @@ def splink_alone(
 
     logging.getLogger("splink").setLevel(logging.ERROR)
     api = DuckDBAPI(connection=connect())
-    people = frame.drop(columns=["person"])
+    people = frame.drop(columns=["person"]).astype("string")  # a column without any value is text as well
     linker = Linker(api.register(people), settings, log_level=logging.ERROR)
     linker.training.estimate_probability_two_random_records_match(deterministic, recall=0.6)
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=7)

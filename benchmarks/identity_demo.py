@@ -5,7 +5,7 @@ matches with the declared model and prints pairwise and B-cubed figures: automat
 answered rightly. Beside them, on the same standardised records: Splink alone at its best fixed threshold and, where
 `--competitors` names a Python with `benchmarks/requirements.txt` installed, GoldenMatch without configuration.
 `--other` does the same for a second retailer with other systems and other dirt (`benchmarks/other_retailer.py`), on
-which nothing was tuned. `--keep FOLDER` keeps the workspace, and takes up what it holds.
+which nothing was tuned; `--without birth_on phone` leaves out what such a retailer never asks for. `--keep FOLDER` keeps the workspace, and takes up what it holds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from orchestration.warehouse import Connection, literal
 DAY = dt.date(2026, 6, 30)
 
 
-def make(root: Path, *, customers: int, seed: int, is_other: bool) -> Workspace:
+def make(root: Path, *, customers: int, seed: int, is_other: bool, without: frozenset[str] = frozenset()) -> Workspace:
     """The workspace with its extracts, standardised; `truth.csv` beside."""
     workspace = Workspace(root)
     if workspace.build_file.exists():
@@ -41,7 +41,7 @@ def make(root: Path, *, customers: int, seed: int, is_other: bool) -> Workspace:
     shutil.copytree(PROJECT_ROOT / "declarations", workspace.declarations)
     workspace.prepare()
     if is_other:
-        other_retailer.write(root, customers=customers, seed=seed, on=DAY)
+        other_retailer.write(root, customers=customers, seed=seed, on=DAY, without=without)
     else:
         generate(workspace.inbox, customers=customers, seed=seed, days=0, until=DAY, truth_file=root / "truth.csv")
         wanted = [source.file.pattern for source in customer_sources(workspace).values()]
@@ -96,12 +96,21 @@ def main() -> None:
     parser.add_argument("--competitors", help="a Python with benchmarks/requirements.txt installed")
     parser.add_argument("--ours-only", action="store_true")
     parser.add_argument("--other", action="store_true", help="the second retailer")
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        choices=sorted(other_retailer.KINDS),
+        help="with --other: what it never asks",
+    )
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--declarations", type=Path, default=PROJECT_ROOT / "declarations")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = asked.keep or Path(folder) / "workspace"
-        workspace = make(root, customers=asked.customers, seed=asked.seed, is_other=asked.other)
+        workspace = make(
+            root, customers=asked.customers, seed=asked.seed, is_other=asked.other, without=frozenset(asked.without)
+        )
         connection = records_of(workspace.build_file)
         connection.execute(
             f"create table truth as select * from read_csv({literal(str(root / 'truth.csv'))}, all_varchar = true) "

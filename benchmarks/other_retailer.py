@@ -83,8 +83,25 @@ class _Person:
     records: list[tuple[str, str]] = field(default_factory=list)
 
 
-def write(root: Path, *, customers: int, seed: int, on: dt.date) -> None:
-    """Put the retailer's declarations, extracts and `truth.csv` into the workspace folder `root`."""
+#: The columns of the extracts, and the keys of the web shop's, that hold each kind of value.
+KINDS = {
+    "birth_on": {"GEBDATUM", "NE_LE"},
+    "email": {"EMAIL", "MAIL", "email"},
+    "phone": {"GSM", "TEL", "PHONE", "mobile"},
+    "address": {"STRAAT", "HUISNR", "ADRES", "line1"},
+}
+
+
+def _blanked(header: tuple[str, ...], cells: list[str], without: frozenset[str]) -> list[str]:
+    empty = {name for kind in without for name in KINDS[kind]}
+    return ["" if name in empty else cell for name, cell in zip(header, cells, strict=True)]
+
+
+def write(root: Path, *, customers: int, seed: int, on: dt.date, without: frozenset[str] = frozenset()) -> None:
+    """Put the retailer's declarations, extracts and `truth.csv` into the workspace folder `root`.
+
+    `without`: kinds of values (of `KINDS`) that this retailer never asks for.
+    """
     shutil.copytree(DECLARATIONS, root / "declarations", dirs_exist_ok=True)
     draw = random.Random(f"other retailer {seed}")
     people = _people(draw, customers, on)
@@ -102,11 +119,13 @@ def write(root: Path, *, customers: int, seed: int, on: dt.date) -> None:
             lines = csv.writer(out, delimiter=";")
             lines.writerow(["NR", *header])
             for number, (person, cells) in enumerate(rows, start=1):
-                lines.writerow([f"{source[0].upper()}{number:07d}", *cells])
+                lines.writerow([f"{source[0].upper()}{number:07d}", *_blanked(header, cells, without)])
                 truth.append((source, f"{source[0].upper()}{number:07d}", person.key))
     accounts = _webshop(draw, people)
     with (inbox / f"webshop_{stamp}.jsonl").open("w", encoding="utf-8") as out:
         for number, (person, told) in enumerate(accounts, start=1):
+            for part in told.values():
+                part.update(zip(part, _blanked(tuple(part), list(part.values()), without), strict=True))
             out.write(json.dumps({"id": f"{number:08x}", **told}, ensure_ascii=False) + "\n")
             truth.append(("webshop", f"{number:08x}", person.key))
     with (root / "truth.csv").open("w", encoding="utf-8", newline="") as out:

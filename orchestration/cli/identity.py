@@ -47,7 +47,8 @@ def explain(workspace: Workspace, what: tuple[str, ...], as_json: bool) -> None:
         return
     if told.current_customer_id != customer_id:
         out.print(f"{customer_id} is now {told.current_customer_id}")
-    out.print(f"[bold]{told.current_customer_id}[/]: {len(told.records)} records")
+    count = len(told.records)
+    out.print(f"[bold]{told.current_customer_id}[/]: {count} record{'' if count == 1 else 's'}")
     for record in told.records:
         out.print(
             f"  {escape(record.source)} {escape(record.record_id)}, since {record.attached_on}, by {record.attached_by}"

@@ -52,6 +52,18 @@ class FieldSpec(Declaration):
     usual: str | None = Field(
         default=None, description="given_name: column with the sound of a name that many people bear, else null"
     )
+    person: str | None = Field(
+        default=None, description="email: the person_name; an address made of nothing but the names says nothing more"
+    )
+    established: int | None = Field(
+        default=None,
+        ge=2,
+        description="family_name, postal_code: two values that so many records hold each are two, not a slip of one",
+    )
+    sound: str | None = Field(
+        default=None,
+        description="family_name, with established: column with the sound; two that sound alike may be one",
+    )
     placeholder: str | None = Field(default=None, description="Boolean column that voids the value where true")
 
     @model_validator(mode="after")
@@ -62,6 +74,12 @@ class FieldSpec(Declaration):
             raise ValueError('"given" and "family" belong to a person_name')
         if self.any_of and self.column:
             raise ValueError('give "column" or "any_of", not both')
+        if self.person and self.kind != "email":
+            raise ValueError('"person" belongs to an email')
+        if self.established is not None and (self.kind not in ("family_name", "postal_code") or self.any_of):
+            raise ValueError('"established" is for the kinds family_name and postal_code')
+        if self.sound and self.established is None:
+            raise ValueError('"sound" goes with "established"')
         if self.any_of and self.kind not in ("phone", "identifier", "email"):
             raise ValueError('"any_of" is for the kinds phone, email and identifier')
         return self
@@ -154,6 +172,11 @@ class ModelSpec(Declaration):
     enabled: bool = True
     file: str | None = Field(default=None, description="Stored model, relative to declarations/; else the registry's")
     comparisons: tuple[ComparisonSpec, ...] = ()
+    frequencies_from: Literal["model", "records"] = Field(
+        default="model",
+        description="How common a value is, and how likely two records are one person: as when the model was trained, "
+        "or counted in the records of each run",
+    )
     training: TrainingSpec = TrainingSpec()
 
 
@@ -241,9 +264,11 @@ class Matching(Declaration):
                 raise ValueError(f'{where}: unknown field "{name}"{did_you_mean(name, known)}')
 
         for name, spec in self.fields.items():
-            for part in (spec.given, spec.family, spec.birth):
+            for part in (spec.given, spec.family, spec.birth, spec.person):
                 if part:
                     need(part, f'field "{name}"')
+            if spec.person and self.fields[spec.person].kind != "person_name":
+                raise ValueError(f'field "{name}": person: "{spec.person}" is no person_name')
         for shared in self.shared_values:
             need(shared.field, "shared_values")
         names = [rule.rule for rule in self.rules]
@@ -280,6 +305,13 @@ class Matching(Declaration):
             need(comparison.field, "model.comparisons")
             if self.fields[comparison.field].kind == "person_name":
                 raise ValueError(f'model.comparisons: "{comparison.field}" is a person_name; compare its parts')
+        shared_fields = {shared.field for shared in self.shared_values}
+        for name in sorted(shared_fields):
+            frequent = self.model.frequencies_from == "records" and any(
+                comparison.field == name and comparison.frequencies for comparison in self.model.comparisons
+            )
+            if frequent or self.fields[name].established is not None:
+                raise ValueError(f'shared_values: "{name}" is counted in the records; leave it out here')
         for guard in self.guards.distinct:
             need(guard.field, "guards.distinct")
         if self.model.enabled and not self.model.comparisons:
@@ -292,3 +324,13 @@ def part_of(item: str) -> tuple[str, str, int]:
     found = _PART.match(item)
     assert found is not None, item
     return found["field"], found["part"] or "", int(found["length"] or 0)
+
+
+def review_priority(amount: str, probability: str) -> str:
+    """SQL: how much a pair is worth a steward's look, value times uncertainty; the first pair has the highest.
+
+    `amount`: what both customers bought, net, null where nothing; it counts by its logarithm, so that one large
+    customer does not fill the page. `probability`: of the pair being one person, null where no model judged it.
+    """
+    sure = f"coalesce({probability}, 0.5)"
+    return f"((1 + ln(1 + greatest(coalesce({amount}, 0), 0))) * (0.05 + 4 * {sure} * (1 - {sure})))"

@@ -37,10 +37,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class SetAside:
-    """An answer that could not be applied, and why."""
+    """An answer that could not be applied, and why. `kind`: the same without a word of the answer, for logs."""
 
     decision: Decision
     reason: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,16 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
             is_itself = decision.left == decision.right
             aside.append(
                 SetAside(
-                    decision, "a record and itself" if is_itself else f'"{decision.said}": say same, different or later'
+                    decision,
+                    "a record and itself" if is_itself else f'"{decision.said}": say same, different or later',
+                    "a record and itself" if is_itself else "say same, different or later",
                 )
             )
         elif decision.left not in living or decision.right not in living:
             unknown += 1
             missing = decision.left if decision.left not in living else decision.right
-            aside.append(SetAside(decision, f"there is no record {missing[1]} of source {missing[0]}"))
+            told = f"there is no record {missing[1]} of source {missing[0]}"
+            aside.append(SetAside(decision, told, "it names a record that is not there"))
         else:
             first, second = sorted((decision.left, decision.right))
             last[(first, second)] = decision
@@ -156,6 +160,7 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
                     decision,
                     f"{by} said{f' ({where})' if where else ''} that {x[0]} {x[1]} and {y[0]} {y[1]} are different, and "
                     "this joins them",
+                    "it contradicts another decision",
                 )
             )
             continue
@@ -165,7 +170,10 @@ def settle(decisions: Iterable[Decision], living: set[RecordKey]) -> Settled:
 
 
 def write_set_aside(connection: Connection, settled: Settled) -> tuple[str, ...]:
-    """Fill `identity.set_aside_decisions`; returns lines for the run's report, where there is something to say."""
+    """Fill `identity.set_aside_decisions`; returns lines for the run's report, where there is something to say.
+
+    The lines go to logs, which nobody can erase from: they name no person, and repeat nothing that a file holds.
+    """
     connection.execute("delete from identity.set_aside_decisions")
     for aside in settled.set_aside:
         told = aside.decision
@@ -182,7 +190,7 @@ def write_set_aside(connection: Connection, settled: Settled) -> tuple[str, ...]
     told_counts = ", ".join(f"{count} {what}" for count, what in counts if count)
     return (
         f"steward decisions set aside: {told_counts}; `rcu review` tells each",
-        *(f"{aside.decision.told_in or 'a decision'}: {aside.reason}" for aside in settled.set_aside[:_FIRST_TOLD]),
+        *(f"{aside.decision.told_in or 'a decision'}: {aside.kind}" for aside in settled.set_aside[:_FIRST_TOLD]),
     )
 
 

@@ -22,6 +22,9 @@ PARTICLES = "de|d|du|des|la|le|les|l|van|von|der|den|di|da|do|dos|el|al|ben|bin"
 #: A name is rare where chance gives it fewer bearers more than this, if no veto says otherwise.
 _RARE = 1 / 64
 
+#: A value that fewer records hold than this (8, in half bits) counts as held by so many: its owner alone may have them.
+FEW = 6
+
 #: The class of a name about which nothing is known: as common as can be.
 _COMMON = 99
 
@@ -105,6 +108,19 @@ def rare_fields(matching: Matching) -> list[str]:
     return sorted(named | {name for name, part, _ in parts if part == "rare"})
 
 
+def rarity_fields(matching: Matching) -> list[str]:
+    """The fields of the model of which the records of each run tell how common a value is."""
+    if not matching.model.enabled or matching.model.frequencies_from != "records":
+        return []
+    compared = {comparison.field for comparison in matching.model.comparisons if comparison.frequencies}
+    return sorted(name for name in compared if not is_list(matching.fields[name]))
+
+
+def established_fields(matching: Matching) -> list[str]:
+    """The fields of which it matters whether many records hold a value."""
+    return sorted(name for name, spec in matching.fields.items() if spec.established is not None)
+
+
 def half_bits(share: float) -> int:
     """A number below 1 as a class of `identity.name_counts`: half a bit wide."""
     return math.floor(2 * math.log2(share))
@@ -122,8 +138,32 @@ def sole(name: str, matching: Matching) -> str:
     return f"list_has_any({left}, {right})" if is_list(matching.fields[name]) else f"{left} = {right}"
 
 
-def prepared(name: str, spec: FieldSpec, nicknames: bool) -> list[Prepared]:
+def _letters(column: str) -> str:
+    return f"replace({quote(column)}, ' ', '')"
+
+
+def _made_of_names(name: str, spec: FieldSpec, matching: Matching) -> list[Prepared]:
+    """Whether the local part of an e-mail repeats the names and nothing else (no number); and its digits."""
+    if not spec.person:
+        return []
+    person = matching.fields[spec.person]
+    given, family = person.given or "", person.family or ""
+    local = f"regexp_replace(split_part({quote(name)}, '@', 1), '[^a-z0-9]', '', 'g')"
+    first, last = _letters(given), f"regexp_replace({_letters(family)}, '[^a-z0-9]', '', 'g')"
+    token = f"split_part({quote(given)}, ' ', 1)"
+    shapes = [f"concat({one}, {other})" for part in (first, token) for one, other in ((part, last), (last, part))]
+    initial = f"substr({quote(given)}, 1, 1)"
+    shapes += [f"concat({initial}, {last})", f"concat({last}, {initial})", first, last]
+    return [
+        Prepared(f"{name}__names", f"case when {quote(name)} is not null then coalesce({local} in ({', '.join(shapes)}), "
+                 "false) end"),
+        Prepared(f"{name}__digits", f"regexp_replace(split_part({quote(name)}, '@', 1), '[^0-9]', '', 'g')"),
+    ]  # fmt: skip
+
+
+def prepared(name: str, spec: FieldSpec, matching: Matching) -> list[Prepared]:
     """The further columns that a field needs, made from its own column `name`."""
+    nicknames = bool(matching.nicknames)
     column = quote(name)
     if is_list(spec):
         return []
@@ -150,7 +190,7 @@ def prepared(name: str, spec: FieldSpec, nicknames: bool) -> list[Prepared]:
         return [Prepared(f"{name}__swapped", f"case when length({column}) = 10 then {swapped} end")]
     if spec.kind == "email":
         local = f"regexp_replace(split_part({column}, '@', 1), '[^a-z0-9]', '', 'g')"
-        return [Prepared(f"{name}__local", f"nullif({local}, '')")]
+        return [Prepared(f"{name}__local", f"nullif({local}, '')"), *_made_of_names(name, spec, matching)]
     return []
 
 
@@ -360,18 +400,12 @@ def levels(name: str, matching: Matching) -> list[Level]:
             Level("two parts of three the same", _date_parts(name), agrees=True),
             Level("same year", f"substr({left}, 1, 4) = substr({right}, 1, 4)", contradicts=True),
         ],
-        "email": lambda: [
-            same,
-            Level("the same but for punctuation", _same_mailbox(name), agrees=True),
-            Level("same name, another provider", f'"{name}__local_l" = "{name}__local_r"'),
-            Level("near", f"levenshtein({left}, {right}) <= 2", agrees=True),
-            Level("name near", f'jaro_winkler_similarity("{name}__local_l", "{name}__local_r") >= 0.88'),
-        ],
+        "email": lambda: _email_levels(name, spec, same),
         "phone": lambda: [same, Level("one digit off", one_off, agrees=True)],
         "identifier": lambda: [same, Level("one sign off", one_off, agrees=True)],
         "postal_code": lambda: [
             same,
-            Level("one sign off", one_off, agrees=True),
+            Level("one sign off", _unless_both_established(name, spec, one_off), agrees=True),
             Level("same area", f"substr({left}, 1, 2) = substr({right}, 1, 2)"),
         ],
         "address": lambda: [
@@ -389,6 +423,44 @@ def levels(name: str, matching: Matching) -> list[Level]:
     return by_kind[spec.kind]()
 
 
+def _email_levels(name: str, spec: FieldSpec, same: Level) -> list[Level]:
+    left, right = _lr(name)
+    local_l, local_r = _lr(name, "__local")
+    tests = {
+        "the same but for punctuation": _same_mailbox(name),
+        "same name, another provider": f"{local_l} = {local_r}",
+        "near": f"levenshtein({left}, {right}) <= 2",
+        "name near": f"jaro_winkler_similarity({local_l}, {local_r}) >= 0.88",
+    }
+    last: list[Level] = []
+    if spec.person:
+        # Two homonyms have such addresses as well, or the same with another number behind.
+        names_l, names_r = _lr(name, "__names")
+        digits_l, digits_r = _lr(name, "__digits")
+        last = [Level("made of the names", f"({names_l} and {names_r})")]
+        tests = {key: f"({text} and not ({names_l} and {names_r}))" for key, text in tests.items()}
+        for key in ("near", "name near"):
+            tests[key] = f"({tests[key]} and {digits_l} = {digits_r})"
+    agreeing = ("the same but for punctuation", "near")
+    return [same, *(Level(key, text, agrees=key in agreeing) for key, text in tests.items()), *last]
+
+
+def _unless_both_established(name: str, spec: FieldSpec, near: str) -> str:
+    """Martin and Martinez are near, but many bear each: nobody who writes one means the other.
+
+    The rarer must not be so rare beside the other that it is what slips make of it (1 in 32).
+    """
+    if spec.established is None:
+        return near
+    held_l, held_r = _lr(name, "__held")
+    least = math.floor(2 * math.log2(spec.established))
+    both = f"least({held_l}, {held_r}) >= {least} and abs({held_l} - {held_r}) <= 10"
+    if spec.sound:
+        sound_l, sound_r = _lr(name, "__sound")
+        both += f" and {sound_l} <> {sound_r}"
+    return f"({near} and not coalesce({both}, false))"
+
+
 def _same_mailbox(name: str) -> str:
     left, right = _lr(name)
     local_l, local_r = _lr(name, "__local")
@@ -398,19 +470,34 @@ def _same_mailbox(name: str) -> str:
 def _given_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | None) -> list[Level]:
     left, right = _lr(name)
     token_l, token_r = _lr(name, "__token")
+    apart = _other_second_name(name)
     found = [
         Level("initial", _given_initial(name)),
         same,
-        Level("nickname", _nickname(name), agrees=True),
-        Level("near", _near_given(name, spec), agrees=True),
+        Level("nickname", f"({_nickname(name)} and not {apart})", agrees=True),
+        Level("near", f"({_near_given(name, spec)} and not {apart})", agrees=True),
     ]
     if person:
         found.append(Level(SWAPPED, _swapped_names(person)))
         found.append(Level("swapped in part", _swapped_in_part(person)))
-    contained = f"({token_l} = {token_r} or {_contained(left, right)})"
+    contained = f"(({token_l} = {token_r} or {_contained(left, right)}) and not {apart})"
     found.append(Level("part of a compound name", contained, agrees=True))
-    found.append(Level("somewhat near", _unless_both_usual(name, spec, _near_text(name, 0.82))))
+    somewhat = f"({_near_text(name, 0.82)} and not {apart})"
+    found.append(Level("somewhat near", _unless_both_usual(name, spec, somewhat)))
     return found
+
+
+def _other_second_name(name: str) -> str:
+    """Jean Luc and Jean Pierre: one first word, then words that are neither near nor an initial of each other."""
+    left, right = _lr(name)
+    token_l, token_r = _lr(name, "__token")
+    second_l, second_r = (f"split_part({side}, ' ', 2)" for side in (left, right))
+    return (
+        f"({token_l} = {token_r} and length({token_l}) > 1 and length({second_l}) > 1 and length({second_r}) > 1 "
+        # A column's width may cut the second: marie clai.
+        f"and damerau_levenshtein({second_l}, {second_r}) > 1 "
+        f"and not starts_with({second_l}, {second_r}) and not starts_with({second_r}, {second_l}))"
+    )
 
 
 def _family_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | None) -> list[Level]:
@@ -422,12 +509,13 @@ def _family_levels(name: str, spec: FieldSpec, same: Level, person: FieldSpec | 
         found.append(Level("name at birth", birth, agrees=True))
     near = f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.92"
     one_off = f"(least(length({bare_l}), length({bare_r})) >= 5 and damerau_levenshtein({bare_l}, {bare_r}) <= 1)"
-    found.append(Level("near", f"({near} or {one_off})", agrees=True))
+    found.append(Level("near", _unless_both_established(name, spec, f"({near} or {one_off})"), agrees=True))
     if person:
         found.append(Level(SWAPPED, _swapped_names(person)))
         found.append(Level("swapped in part", _swapped_in_part(person)))
     found.append(Level("part of a compound name", _contained(left, right), agrees=True))
-    found.append(Level("somewhat near", f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.8"))
+    somewhat = f"jaro_winkler_similarity({bare_l}, {bare_r}) >= 0.8"
+    found.append(Level("somewhat near", _unless_both_established(name, spec, somewhat)))
     return found
 
 
@@ -510,7 +598,11 @@ def pair_columns(names: set[str], matching: Matching) -> list[str]:
         if name in found:
             continue
         found.add(name)
-        found |= {column.name for column in prepared(name, spec, True)}
+        found |= {column.name for column in prepared(name, spec, matching)}
+        if spec.established is not None:
+            found.add(f"{name}__held")
+        if spec.sound:
+            found.add(f"{name}__sound")
         if spec.usual:
             found.add(f"{name}__usual")
         if spec.birth:

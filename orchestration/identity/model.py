@@ -39,6 +39,8 @@ class ModelLevel:
     sql: str
     weight: int
     takes_frequency: bool
+    agrees: bool = False
+    certain: int = 0  # the weight without that of chance (log2 of the m probability)
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ class ModelComparison:
 
 @dataclass(frozen=True)
 class Model:
-    """Weights in thousandths of a bit. `prior`: that of two random records."""
+    """Weights in thousandths of a bit. `prior`: that of two random records, of as many as `records`."""
 
     prior: int
+    records: int
     comparisons: tuple[ModelComparison, ...]
     fingerprint: str
 
@@ -66,7 +69,10 @@ def shape(matching: Matching) -> list[dict[str, Any]]:
     return [
         {
             "field": comparison.field,
-            "levels": [{"name": level.name, "sql": level.sql} for level in fields.levels(comparison.field, matching)],
+            "levels": [
+                {"name": level.name, "sql": level.sql, "agrees": level.agrees}
+                for level in fields.levels(comparison.field, matching)
+            ],
             "frequency_level": next(
                 (n for n, level in enumerate(fields.levels(comparison.field, matching)) if level.takes_frequency), -1
             ),
@@ -113,8 +119,12 @@ def read(text: str, matching: Matching, where: str) -> Model:
             )
         comparisons.append(_comparison(ask, known, spec, told.get("frequencies", {}).get(ask["field"])))
     prior = float(told["splink"]["probability_two_random_records_match"])
+    trained = told.get("trained", {})
     return Model(
-        _thousandths(math.log2(prior / (1 - prior))), tuple(comparisons), hashlib.sha256(text.encode()).hexdigest()[:16]
+        _thousandths(math.log2(prior / (1 - prior))),
+        int(trained.get("of_records") or trained.get("records") or 0),
+        tuple(comparisons),
+        hashlib.sha256(text.encode()).hexdigest()[:16],
     )
 
 
@@ -139,8 +149,10 @@ def _comparison(
             a["sql"],
             _thousandths(min(w * damping, spec.at_most.get(a["name"], _MOST))),
             told is not None and number == ask["frequency_level"],
+            a["agrees"],
+            _thousandths(damping * math.log2(max(float(level.get("m_probability") or 0), 1e-9))),
         )
-        for number, (a, w) in enumerate(zip(ask["levels"], weights, strict=False))
+        for number, (a, w, level) in enumerate(zip(ask["levels"], weights, valued, strict=False))
     )
     frequencies = None
     if told is not None:

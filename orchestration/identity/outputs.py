@@ -13,13 +13,13 @@ from typing import Any
 
 from orchestration import registry
 from orchestration.contracts.matching import Matching
-from orchestration.identity import lasting_ids
+from orchestration.identity import lasting_ids, near_dates
 from orchestration.identity.decisions import Settled
 from orchestration.identity.lasting_ids import Event, Member
 from orchestration.identity.scoring import SCALE, Compared, block_name
 from orchestration.identity.tables import CUSTOMER_ID_EVENTS, RECORD_CUSTOMERS
 from orchestration.settings import Workspace
-from orchestration.warehouse import Connection, literal
+from orchestration.warehouse import Connection, literal, quote
 
 
 @dataclass(frozen=True)
@@ -530,13 +530,25 @@ def _write_suspicious(connection: Connection, matching: Matching, *, is_rebuild:
         f"from identity.record_customers {among} group by customer_id having count(*) >= {large}"
     )
     for guard in matching.guards.distinct:
-        connection.execute(
-            "insert into identity.suspicious_clusters select c.customer_id, "
-            f"{literal(f'several values of {guard.field}')}, cast(count(*) as integer) "
+        held = connection.execute(
+            f"select c.customer_id, list(distinct r.{quote(guard.field)} order by r.{quote(guard.field)}), count(*) "
             f"from (select * from identity.record_customers {among}) as c join identity.records as r "
-            f"on r.source = c.source and r.record_id = c.record_id group by c.customer_id "
-            f'having count(distinct r."{guard.field}") > {guard.at_most}'
-        )
+            "on r.source = c.source and r.record_id = c.record_id group by c.customer_id "
+            f"having count(distinct r.{quote(guard.field)}) > {guard.at_most} order by c.customer_id"
+        ).fetchall()
+        # As the guard counts them: a slip in a date is no second date.
+        count = near_dates.count_different if matching.fields[guard.field].kind == "date" else len
+        found = [
+            (customer_id, record_count)
+            for customer_id, values, record_count in held
+            if count([value for value in values if value is not None]) > guard.at_most
+        ]
+        if found:
+            connection.execute(
+                "insert into identity.suspicious_clusters select unnest(?::varchar[]), "
+                f"{literal(f'several values of {guard.field}')}, unnest(?::integer[])",
+                [[customer_id for customer_id, _ in found], [record_count for _, record_count in found]],
+            )
 
 
 def write_metrics(

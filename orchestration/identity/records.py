@@ -37,7 +37,7 @@ def check(connection: Connection, matching: Matching) -> None:
         spec = matching.fields[name]
         for column in (
             *fields.source_columns(name, spec),
-            *(extra for extra in (spec.placeholder, spec.formal, spec.usual) if extra),
+            *(extra for extra in (spec.placeholder, spec.formal, spec.usual, spec.sound) if extra),
         ):
             try:
                 fields.raw_expression(column, known)
@@ -285,9 +285,10 @@ def _half_bits(count: str) -> str:
 
 
 def _counted_fields(matching: Matching) -> list[str]:
-    """The name fields whose bearers are counted."""
+    """The fields of whose values the records are counted."""
     specs = [matching.fields[name] for name in fields.rare_fields(matching)]
-    return sorted({part for spec in specs for part in (spec.given, spec.family) if part})
+    parts = {part for spec in specs for part in (spec.given, spec.family) if part}
+    return sorted(parts | set(fields.rarity_fields(matching)) | set(fields.established_fields(matching)))
 
 
 def _total(connection: Connection) -> int:
@@ -297,16 +298,28 @@ def _total(connection: Connection) -> int:
 
 def _names_given(matching: Matching, known: set[str], name: str) -> str:
     """SQL for the value of a name field, as `identity.records` has it."""
-    return f"lower({fields.raw_expression(fields.source_columns(name, matching.fields[name])[0], known)})"
+    spec = matching.fields[name]
+    text = fields.raw_expression(fields.source_columns(name, spec)[0], known)
+    if spec.kind in ("given_name", "family_name"):
+        return f"lower({text})"
+    text = fields.dashed(text) if spec.kind == "date" else text
+    return f"case when not coalesce({quote(spec.placeholder)}, false) then {text} end" if spec.placeholder else text
 
 
 def _count_names(connection: Connection, matching: Matching, known: set[str]) -> None:
-    """`identity.name_counts`: the records that bear each name, and under the field '' all records."""
+    """`identity.name_counts`: the records that hold each value, under the value '' those that hold any.
+
+    Under the field '' all records.
+    """
     for name in _counted_fields(matching):
         value = _names_given(matching, known, name)
         connection.execute(
             f"insert into identity.name_counts select {literal(name)}, value, count(*), {_half_bits('count(*)')} "
             f"from (select {value} as value from {_INPUT}) where value is not null group by value"
+        )
+        connection.execute(
+            f"insert into identity.name_counts select field, '', sum(bearers), {_half_bits('sum(bearers)')} "
+            f"from identity.name_counts where field = {literal(name)} group by field"
         )
     total = _total(connection)
     if total and _counted_fields(matching):
@@ -326,9 +339,10 @@ def _grow_by_names(connection: Connection, matching: Matching, known: set[str]) 
             "semi join identity_touched using (source, record_id)"
         )
         parts.append(
-            f"select {literal(name)}, {value}, 1 from {_INPUT} semi join identity_touched using (source, record_id)"
+            f"select {literal(name)} as field, {value} as value, 1 as n from {_INPUT} semi join identity_touched using (source, record_id)"
         )
     total = _total(connection)
+    parts += [f"select field, '', n from ({part}) where value is not null" for part in parts]
     parts.append(f"select '', '', {total} - coalesce((select bearers from identity.name_counts where field = ''), 0)")
     connection.execute(
         "create or replace temp table identity_name_changes as "
@@ -347,10 +361,11 @@ def _grow_by_names(connection: Connection, matching: Matching, known: set[str]) 
         "where bearers > 0"
     )
     crossed = "select value from identity_name_changes where old is distinct from half_bits and field = "
+    every = "select 1 from identity_name_changes where old is distinct from half_bits and value = ''"
     bearers = " or ".join(f"{quote(name)} in ({crossed}{literal(name)})" for name in counted)
     connection.execute(
         "insert into identity_touched select source, record_id from identity.records "
-        f"anti join identity_touched using (source, record_id) where exists ({crossed}'') or {bearers}"
+        f"anti join identity_touched using (source, record_id) where exists ({every}) or {bearers}"
     )
 
 
@@ -390,6 +405,9 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
         if spec.formal:
             raw.append(f"{fields.raw_expression(spec.formal, known)} as {quote(name + '__formal')}")
             cleaned.append(f"raw.{quote(name + '__formal')}")
+        if spec.sound:
+            raw.append(f"{fields.raw_expression(spec.sound, known)} as {quote(name + '__sound')}")
+            cleaned.append(f"raw.{quote(name + '__sound')}")
         if spec.usual:
             raw.append(f"{fields.raw_expression(spec.usual, known)} as {quote(name + '__usual')}")
             cleaned.append(f"raw.{quote(name + '__usual')}")
@@ -420,7 +438,19 @@ def _records_query(matching: Matching, known: set[str], start: int) -> str:
                 cleaned.append(
                     f"case when {quote('household_' + name)}.held is null then {kept} end as {quote(name + '__sole')}"
                 )
-        derived += [f"{p.sql} as {quote(p.name)}" for p in fields.prepared(name, spec, bool(matching.nicknames))]
+        derived += [f"{p.sql} as {quote(p.name)}" for p in fields.prepared(name, spec, matching)]
+    for name in sorted({*fields.rarity_fields(matching), *fields.established_fields(matching)}):
+        counted = quote(f"counted_{name}")
+        joins.append(
+            f" left join (select value, half_bits from identity.name_counts where field = {literal(name)} and value <> '') "
+            f"as {counted} on {counted}.value = raw.{quote(name)}"
+        )
+        cleaned.append(f"{counted}.half_bits as {quote(name + '__held')}")
+        if name in fields.rarity_fields(matching):
+            cleaned.append(
+                f"(select half_bits from identity.name_counts where field = {literal(name)} and value = '') - "
+                f"greatest({counted}.half_bits, {fields.FEW}) as {quote(name + '__rarity')}"
+            )
     for name in fields.rare_fields(matching):
         joins.append(_name_classes(name, matching))
         cleaned.append(f"{_homonyms(name, matching)} as {quote(name + '__homonyms')}")

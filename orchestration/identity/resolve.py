@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from orchestration.contracts.matching import Matching
 from orchestration.errors import BuildError
-from orchestration.identity import decisions, estimates, fields, linkage, outputs, records, scoring, tables
+from orchestration.identity import decisions, estimates, fields, linkage, near_dates, outputs, records, scoring, tables
 from orchestration.identity.model import Model
 from orchestration.identity.stored_model import find_model
 from orchestration.settings import Workspace
@@ -373,30 +373,7 @@ def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def _count_dates(values: list[str]) -> Callable[[Sequence[int]], int]:
-    def count(codes: Sequence[int]) -> int:
-        groups: list[list[str]] = []
-        for code in codes:
-            value = values[code]
-            near = [group for group in groups if any(_near_dates(value, other) for other in group)]
-            groups = [group for group in groups if group not in near]
-            groups.append([value, *(other for group in near for other in group)])
-        return len(groups)
-
-    return count
-
-
-def _near_dates(one: str, other: str) -> bool:
-    """Equal, day and month swapped, two of year, month and day the same, one digit different, or two exchanged."""
-    if one == other or (len(one) == len(other) == 10 and one == f"{other[:4]}-{other[8:]}-{other[5:7]}"):
-        return True
-    if len(one) != len(other):
-        return False
-    if sum(one[at:to] == other[at:to] for at, to in ((0, 4), (5, 7), (8, 10))) >= 2:
-        return True
-    differ = [at for at in range(len(one)) if one[at] != other[at]]
-    if len(differ) == 1:
-        return True
-    return len(differ) == 2 and one[differ[0]] == other[differ[1]] and one[differ[1]] == other[differ[0]]
+    return lambda codes: near_dates.count_different(values[code] for code in codes)
 
 
 def _decided_rids(connection: Connection, settled: decisions.Settled) -> dict[str, tuple[np.ndarray, np.ndarray]]:

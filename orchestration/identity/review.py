@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from orchestration.contracts.matching import review_priority
 from orchestration.warehouse import Connection
 
 #: What is shown of each customer, in this order.
@@ -52,8 +53,8 @@ def review_queue(
         "with told as (select v.*, cast(coalesce(x.amount_net, 0) + coalesce(y.amount_net, 0) as double) as bought "
         f"from identity.match_review as v left join {customer_360} as x on x.customer_id = v.left_customer_id "
         f"left join {customer_360} as y on y.customer_id = v.right_customer_id), "
-        "ranked as (select *, (1 + ln(1 + greatest(bought, 0))) * (0.05 + 4 * coalesce(match_probability, 0.5) "
-        "* (1 - coalesce(match_probability, 0.5))) as priority from told order by priority desc, pair_id limit ?) "
+        f"ranked as (select *, {review_priority('bought', 'match_probability')} as priority from told "
+        "order by priority desc, pair_id limit ?) "
         "select r.pair_id, r.left_source, r.left_record_id, r.right_source, r.right_record_id, r.match_probability, "
         "r.reason, r.guard, r.left_customer_id, r.right_customer_id, r.bought, r.priority, "
         f"(select max(k.field_weights) from identity.match_links as k where k.left_source = r.left_source "

@@ -6,6 +6,7 @@ What belongs here: SQL over `identity.records`, `block_keys` and a model. What d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from orchestration.contracts.matching import Matching, RuleSpec, VetoSpec
@@ -57,16 +58,27 @@ def needed_columns(matching: Matching) -> list[str]:
     """The columns of `identity.records` that rules, vetoes and comparisons read."""
     sole = {f"{name}__sole" for name in fields.sole_fields(matching)}
     rare = {f"{name}__homonyms" for name in fields.rare_fields(matching)}
+    rare |= {f"{name}__rarity" for name in fields.rarity_fields(matching)}
     return sorted({*fields.pair_columns(set(asked_fields(matching)), matching), *sole, *rare})
 
 
-def _weight_expression(name: str, model: Model) -> str:
+def _weight_expression(name: str, model: Model, matching: Matching) -> str:
     """The weight of one comparison, in thousandths of a bit, over the numbers of the levels."""
     comparison = model.comparison(name)
+    counted = fields.rarity_fields(matching)
     cases = ["when -1 then 0"]
     for number, level in enumerate(comparison.levels):
         weight = str(level.weight)
-        if level.takes_frequency and comparison.frequencies is not None:
+        if name in counted and level.takes_frequency:
+            weight = f"{level.certain} + {SCALE // 2} * r_{name}"
+        elif name in counted and level.name == fields.SWAPPED:
+            # As if the names were the same, but for the exchange, which the given name's comparison takes into account.
+            certain = level.certain if matching.fields[name].kind == "given_name" else 0
+            weight = f"least({level.weight}, {certain} + {SCALE // 2} * r_{name})"
+        elif name in counted and level.agrees:
+            # Near values of a common one are found by chance more often than it is itself.
+            weight = f"least({level.weight}, {SCALE // 2} * r_{name} - {SCALE})"
+        elif level.takes_frequency and comparison.frequencies is not None:
             weight = f"{level.weight} + coalesce(f_{name}, {comparison.frequencies.default})"
         cases.append(f"when {number} then {weight}")
     return f"case g_{name} {' '.join(cases)} else {comparison.otherwise} end"
@@ -95,8 +107,11 @@ def scored_query(matching: Matching, model: Model | None, pairs: str, records: s
     caps = " ".join(f"when {number} then {round(veto.weight * SCALE)}" for number, veto in enumerate(matching.vetoes))
     names = " ".join(f"when {number} then {literal(veto.veto)}" for number, veto in enumerate(matching.vetoes))
     compared = [comparison.field for comparison in matching.model.comparisons] if model else []
-    weights = "".join(f", {_weight_expression(name, model)} as w_{name}" for name in compared if model)
-    frequent = [name for name in compared if model and model.comparison(name).frequencies is not None]
+    weights = "".join(f", {_weight_expression(name, model, matching)} as w_{name}" for name in compared if model)
+    counted = fields.rarity_fields(matching)
+    frequent = [
+        name for name in compared if model and name not in counted and model.comparison(name).frequencies is not None
+    ]
     both += "".join(f", f_{name}.adjustment as f_{name}" for name in frequent)
     joins = "".join(
         f" left join (select value, adjustment from identity.frequencies where field = {literal(name)}) as f_{name} "
@@ -110,8 +125,10 @@ def scored_query(matching: Matching, model: Model | None, pairs: str, records: s
     )
     answers += "".join(f", {fields.homonyms(name)} as h_{name}" for name in fields.rare_fields(matching))
     answers += "".join(f", f_{name}" for name in frequent)
+    # Where the values differ, that of the commoner one.
+    answers += "".join(f', least("{name}__rarity_l", "{name}__rarity_r") as r_{name}' for name in counted if model)
     evidence = " + ".join(f"w_{name}" for name in compared) if compared else "cast(null as integer)"
-    prior = model.prior if model else 0
+    prior = f"{_prior(matching, model)}" if model else "0"
     told = (
         "concat('{', concat_ws(', ', "
         + ", ".join(f"'\"{name}\": ' || round(w_{name} / {SCALE}.0, 2)" for name in compared)
@@ -136,6 +153,15 @@ def scored_query(matching: Matching, model: Model | None, pairs: str, records: s
         f"{f'case vetoed {names} end' if names else 'cast(null as varchar)'} as veto, {told} as field_weights "
         "from summed"
     )
+
+
+def _prior(matching: Matching, model: Model) -> str:
+    """The weight of two random records: each record has so many of its own person, among ever more of others."""
+    if matching.model.frequencies_from != "records" or not model.records:
+        return str(model.prior)
+    then = math.floor(2 * math.log2(model.records))
+    now = "(select half_bits from identity.name_counts where field = '')"
+    return f"{model.prior} + {SCALE // 2} * ({then} - coalesce({now}, {then}))"
 
 
 def score(connection: Connection, matching: Matching, model: Model | None, *, is_rebuild: bool) -> Compared:

@@ -76,7 +76,7 @@ def train(connection: Connection, matching: Matching) -> tuple[str | None, list[
     }
     text = {
         "format": model.FORMAT,
-        "trained": {"records": min(count, settings.max_records), "seed": settings.seed, "max_pairs": settings.max_pairs,
+        "trained": {"records": min(count, settings.max_records), "of_records": count, "seed": settings.seed, "max_pairs": settings.max_pairs,
                     "fields_without_values": empty},
         "splink": splink_settings,
         "frequencies": frequencies,

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from orchestration.contracts.catalogue import Catalogue
+from orchestration.contracts.matching import review_priority
 from orchestration.reports import charts
 from orchestration.reports.charts import Series
 from orchestration.warehouse import Connection, literal
@@ -321,14 +322,14 @@ def review(reader: Reader) -> Row:
     pairs = reader.rows(
         f"""
         with valued as (
-            select review.*, coalesce(least(mine.amount_net, theirs.amount_net), 0) as smaller_amount,
-                coalesce(mine.amount_net, 0) + coalesce(theirs.amount_net, 0) as amount,
+            select review.*,
+                cast(coalesce(mine.amount_net, 0) + coalesce(theirs.amount_net, 0) as double) as amount,
                 coalesce(mine.order_count, 0) + coalesce(theirs.order_count, 0) as orders
             from rcu.match_review as review
             left join marts.customer_360 as mine on mine.customer_id = review.left_customer_id
             left join marts.customer_360 as theirs on theirs.customer_id = review.right_customer_id
         )
-        select valued.*, (1 + greatest(amount, 0)) * (1 - abs(2 * coalesce(match_probability, 0.5) - 1) * 0.9) as worth,
+        select valued.*, {review_priority("amount", "match_probability")} as worth,
             links.field_weights, links.match_weight
         from valued
         left join (
@@ -433,6 +434,20 @@ def segments(reader: Reader) -> Row:
             row, column = sorted((place[one["left_segment"]], place[one["right_segment"]]), reverse=True)
             told = f"{one['left_segment']} and {one['right_segment']}: {one['both_count']:,} ({one['jaccard']:.0%})"
             cells[row, column] = (one["jaccard"], told)
+    size_of = {one["segment"]: one["size"] for one in sizes}
+    together: dict[str, list[tuple[str, int, float]]] = {}
+    for one in overlaps:
+        for mine, other in ((one["left_segment"], one["right_segment"]), (one["right_segment"], one["left_segment"])):
+            if size_of.get(mine):
+                together.setdefault(mine, []).append((other, one["both_count"], one["both_count"] / size_of[mine]))
+    plans: dict[str, list[tuple[str, int]]] = {}
+    for one in reader.rows(
+        "select members.segment, customers.plan, count(*) as n from segments.members as members "
+        "inner join marts.customer_360 as customers on customers.customer_id = members.customer_id "
+        "group by members.segment, customers.plan order by members.segment, n desc, customers.plan"
+    ):
+        plan = reader.plans.get(one["plan"] or "", (one["plan"] or "no plan",))[0]
+        plans.setdefault(one["segment"], []).append((plan, one["n"]))
     moves = []
     if reader.has("segments.movements"):
         moves = reader.rows(
@@ -445,6 +460,8 @@ def segments(reader: Reader) -> Row:
         "labels": labels,
         "map": charts.triangle([str(charts.words(name)) for name in shown], cells, title="Overlap of segments"),
         "overlaps": overlaps[:15],
+        "together": {name: sorted(found, key=lambda one: (-one[1], one[0]))[:3] for name, found in together.items()},
+        "plans": plans,
         "moves": moves,
         "causes": reader.rows(
             "select change, cause, count(*) as n from segments.changes group by change, cause order by change, cause"

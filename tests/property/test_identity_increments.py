@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.identity.conftest import MODEL, World, matching
+from tests.unit.identity.conftest import FIELDS, MODEL, World, matching
 
 #: Small pools, so that values are shared, blocks cross their cap and clusters merge and split.
 values = st.fixed_dictionaries(
@@ -74,7 +74,24 @@ def test_increments_leave_what_daily_rebuilds_leave(days: list[list[tuple[str, A
             {"field": "birth_on", "share_over": 0.4, "at_least": 4},
         ],
         max_block=5,
-        model=MODEL,
+        fields={
+            **FIELDS,
+            "last_name": {"kind": "family_name", "birth": "birth_name", "established": 2},
+            "email": {"kind": "email", "person": "name"},
+            "postal_code": {"kind": "postal_code", "established": 2},
+        },
+        model={
+            **MODEL,
+            "frequencies_from": "records",
+            "comparisons": [
+                {"field": "first_name", "frequencies": True},
+                {"field": "last_name"},
+                {"field": "birth_on"},
+                {"field": "email"},
+                {"field": "phones"},
+                {"field": "postal_code", "frequencies": True},
+            ],
+        },
         vetoes=[
             {"veto": "another_given_name", "conflict": ["first_name"], "weight": -12},
             {"veto": "given_name_not_told", "unsure": ["first_name"], "unless_sole": ["email", "phones"], "weight": 0},
