@@ -24,8 +24,9 @@ case
     The score of a value, 1 to 5 (recency: small is good): 1 plus the number of edges below the value.
 
     Given edges (`given`: a row of control.rfm_thresholds, or nulls) are compared with the value. Quintile
-    edges are interpolated quantiles, as in pandas.qcut, and need not be worked out: of `others` + 1 values
-    of which `below` are smaller, an edge q is below the value when its place `others` * q is before `below`.
+    edges are interpolated quantiles, as in pandas.qcut. Where values are counted they need not be worked out: of
+    `others` + 1 values of which `below` are smaller, an edge q is below the value when its place `others` * q is
+    before `below`. Amounts, of which hardly two are equal, are compared with the edges in `quintiles`.
 -#}
 {% macro rfm_score(measure, value, below, others, given) -%}
 {{ '5 -' if measure == 'recency' else '1 +' }} case
@@ -36,15 +37,18 @@ case
                     {%- endfor %}
             else
                 {%- for edge in [1, 2, 3, 4] %}
+                {%- if measure == 'monetary' %}
+                case when cast({{ value }} as double) > quintiles.edge_{{ edge }} then 1 else 0 end{{ ' +' if not loop.last }}
+                {%- else %}
                 case when {{ edge }} * {{ others }} < 5 * {{ below }} then 1 else 0 end{{ ' +' if not loop.last }}
+                {%- endif %}
                 {%- endfor %}
         end
 {%- endmacro %}
 
 {#-
     CTEs from `scored` (method, <moment>, unit_id, recency_days, frequency, monetary) to `scores`, which adds
-    the three scores. Recency and frequency take few values, so that they are counted value by value;
-    only amounts are ranked one by one. Equal frequencies score the same, or are ranked by the key of the
+    the three scores. Recency and frequency take few values, so that they are counted value by value. Equal frequencies score the same, or are ranked by the key of the
     customer's first record where the method says so.
 -#}
 {% macro rfm_scoring(methods, moment) %}
@@ -90,14 +94,25 @@ tie_places as (
 ),
 
 {% endfor %}
+monetary_quintiles as (
+
+    select
+        {{ per }},
+        {%- for edge in [1, 2, 3, 4] %}
+        {{ quantile('monetary', edge / 5) }} as edge_{{ edge }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from scored
+    group by {{ per }}
+
+),
+
 placed as (
 
     select
         scored.*,
         recency_days_counts.others,
         recency_days_counts.below as recency_below,
-        frequency_counts.below + coalesce(tie_places.place, 0) as frequency_below,
-        rank() over (partition by scored.method, scored.{{ moment }} order by scored.monetary) - 1 as monetary_below
+        frequency_counts.below + coalesce(tie_places.place, 0) as frequency_below
     from scored
     inner join recency_days_counts
         on
@@ -131,6 +146,8 @@ scores as (
             as {{ measure }}_score{{ ',' if not loop.last }}
         {%- endfor %}
     from placed
+    inner join monetary_quintiles as quintiles
+        on placed.method = quintiles.method and placed.{{ moment }} = quintiles.{{ moment }}
     {%- for measure in ['recency', 'frequency', 'monetary'] %}
     left join {{ source('control', 'rfm_thresholds') }} as given_{{ measure }}
         on placed.method = given_{{ measure }}.method and given_{{ measure }}.measure = '{{ measure }}'

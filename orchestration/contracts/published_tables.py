@@ -41,12 +41,21 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class PublishedColumn:
-    """One column of a published table."""
+    """One column of a published table. `unit` and `origin` (a published table) are empty where nothing says them."""
 
     name: str
     data_type: str
     personal: str
     description: str
+    unit: str = ""
+    origin: str = ""
+
+    @property
+    def told(self) -> str:
+        """What it is, in what unit, from which table, and its class of personal data: a line of text."""
+        unit = f"; unit: {self.unit}" if self.unit else ""
+        origin = f"; from {self.origin}" if self.origin else ""
+        return f"{self.description}{unit}{origin}; personal data: {self.personal}"
 
 
 @dataclass(frozen=True)
@@ -209,7 +218,9 @@ PYTHON_TABLES: tuple[PublishedTable, ...] = (
         ("warnings", "varchar", "none", "JSON: warnings"),
         ("stored_as", "varchar", "none", "Where the original lies, below data/"),
         ("ingested_at", "timestamp", "none", "When it was taken, UTC"),
+        ("run_id", "varchar", "none", "Run or replay that took it"),
         ("is_effective", "boolean", "none", "Landed, and not superseded by a later delivery of the same date and part"),
+        ("is_open", "boolean", "none", "Something went wrong with it, and no later row or delivery has mended it"),
     ),
     _table(
         "audit.quarantine", "One row per refused row; never its text.", "batch_id line_number column_name rule",
@@ -312,7 +323,14 @@ def dbt_tables() -> list[PublishedTable]:
 def _dbt_column(column: dict[str, Any]) -> PublishedColumn:
     meta = column.get("config", {}).get("meta") or column.get("meta") or {}
     described = " ".join(str(column.get("description", "")).split())
-    return PublishedColumn(column["name"], str(column["data_type"]).lower(), meta.get("personal", "?"), described)
+    return PublishedColumn(
+        column["name"],
+        str(column["data_type"]).lower(),
+        meta.get("personal", "?"),
+        described,
+        meta.get("unit", ""),
+        meta.get("from", ""),
+    )
 
 
 def _dbt_key(model: dict[str, Any]) -> tuple[str, ...]:
@@ -361,8 +379,13 @@ def tables_page() -> str:
             lines += ["", f"### {table.full_name}", "", table.grain]
             if table.key:
                 lines += ["", f"Key: {', '.join(f'`{name}`' for name in table.key)}."]
-            rows = ((c.name, c.data_type, c.description, c.personal) for c in table.columns)
-            lines += ["", *_grid(("column", "type", "what", "personal"), rows)]
+            if any(column.unit for column in table.columns):
+                header: tuple[str, ...] = ("column", "type", "what", "unit", "from", "personal")
+                rows = [(c.name, c.data_type, c.description, c.unit, c.origin, c.personal) for c in table.columns]
+                lines += ["", *_grid(header, rows)]
+            else:
+                header = ("column", "type", "what", "personal")
+                lines += ["", *_grid(header, ((c.name, c.data_type, c.description, c.personal) for c in table.columns))]
     return "\n".join(lines) + "\n"
 
 

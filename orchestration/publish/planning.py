@@ -28,7 +28,9 @@ from orchestration.warehouse import Connection, literal, quote
 Mode = Literal["increment", "rebuild"]
 
 #: Registry folders that say what runs did, not what they were made from.
-_OUTPUTS = frozenset({"commits", "runs", "rollbacks", "activation_deliveries", "activation_members"})
+_OUTPUTS = frozenset(
+    {"commits", "runs", "rollbacks", "activation_deliveries", "activation_members", "activation_recipients"}
+)
 
 #: Columns that differ between two records of the same input.
 _CIRCUMSTANCES = frozenset({"as_of_on", "version", "run_id"})

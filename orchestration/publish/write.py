@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from orchestration import registry, warehouse
+from orchestration.contracts.published_tables import published_tables
 from orchestration.errors import BuildError, GateError
 from orchestration.publish import unchanged
 from orchestration.publish.publications import (
@@ -263,10 +264,12 @@ def _write(
 
 def _write_table(connection: Connection, table: _Table, comments: list[tuple[str, str]]) -> None:
     connection.execute(f"create table publication.{table.published_sql} as select * from {table.sql}")
+    copy = f"publication.{table.published_sql}"
+    known = {"", *(name for name, _ in table.columns)}
     for column, comment in comments:
-        copy = f"publication.{table.published_sql}"
-        place = f"column {copy}.{quote(column)}" if column else f"table {copy}"
-        connection.execute(f"comment on {place} is {literal(comment)}")
+        if column in known:
+            place = f"column {copy}.{quote(column)}" if column else f"table {copy}"
+            connection.execute(f"comment on {place} is {literal(comment)}")
 
 
 def _drop_others(connection: Connection, kept: set[str]) -> None:
@@ -280,7 +283,10 @@ def _drop_others(connection: Connection, kept: set[str]) -> None:
 
 
 def _comments(connection: Connection) -> dict[str, list[tuple[str, str]]]:
-    """Descriptions by table, as (column, text); an empty column is the table itself."""
+    """Descriptions by table, as (column, text); an empty column is the table itself.
+
+    What the build says of a table, else what is declared of it: whoever opens the file need not look elsewhere.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     for table, column, comment in connection.execute(
         "select schema_name || '.' || table_name, '', comment from duckdb_tables() "
@@ -289,6 +295,9 @@ def _comments(connection: Connection) -> dict[str, list[tuple[str, str]]]:
         "where comment is not null and database_name = current_database() order by 1, 2"
     ).fetchall():
         found.setdefault(table, []).append((column, comment))
+    for declared in published_tables():
+        told = [(column.name, column.told) for column in declared.columns]
+        found.setdefault(declared.full_name, [("", declared.grain), *told])
     return found
 
 

@@ -100,3 +100,12 @@ def test_a_column_of_customer_360_says_its_unit_and_the_table_it_is_from(column)
         "true or false": column["data_type"] == "boolean",
     }
     assert said.get(meta["unit"], True) and all(meta["unit"] == unit for unit, holds in said.items() if holds)
+    name, unit = column["name"], meta["unit"]
+    if column["data_type"] == "varchar":
+        assert unit in {"key", "text", "JSON"}
+    if name.endswith(("_rate", "_freshness", "_percentile")) or "_probability_" in name:
+        assert unit == "0 to 1"
+    if "_count" in name:
+        assert unit == "count"
+    if name.startswith("days_") or name.endswith("_days"):
+        assert unit == "days"

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from orchestration import registry, warehouse
+from orchestration.cli import cli
 from orchestration.errors import BuildError, GateError
 from orchestration.publish import current, list_publications, publish
 from orchestration.settings import Workspace
@@ -53,6 +55,17 @@ def test_descriptions_come_along(workspace: Workspace) -> None:
                             "and table_name = 'customers'").fetchall()  # fmt: skip
     reader.close()
     assert (table, column) == ([("One row per customer",)], [("The lasting id",)])
+
+
+def test_what_the_build_does_not_describe_is_described_as_declared(workspace: Workspace) -> None:
+    published = run(workspace, day(1), run_id="r1")
+    reader = duckdb.connect(str(published.database), read_only=True)
+    told = dict(
+        reader.execute("select column_name, comment from duckdb_columns() where table_name = 'customer_360'").fetchall()
+    )
+    reader.close()
+    assert told["customer_id"] == "Lasting id of the customer; unit: key; from rcu.customers; personal data: reference"
+    assert all(told.values())
 
 
 def test_the_manifest_counts_and_hashes_every_table(workspace: Workspace) -> None:
@@ -158,3 +171,11 @@ def test_the_build_stays_open_to_its_process(workspace: Workspace) -> None:
     kept.close()
     assert "publication" not in databases
     assert customers_seen(workspace) == 2
+
+
+def test_a_csv_of_a_query_holds_nothing_that_a_spreadsheet_takes_for_a_formula(workspace: Workspace) -> None:
+    run(workspace, day(1), run_id="r1")
+    sql = "select '=1+1' as a, '@x' as b, '+33612345678' as c, -2.5 as d, null as e, '-5' as f, '-x' as g"
+    done = CliRunner().invoke(cli, ["--workspace", str(workspace.root), "query", sql, "--csv"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == ["a,b,c,d,e,f,g", "'=1+1,'@x,+33612345678,-2.5,,-5,'-x"]

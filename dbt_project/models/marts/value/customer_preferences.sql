@@ -3,90 +3,59 @@
 -- Shares of category, brand and audience are of the amount spent on products; those of channel, store,
 -- day and hour are of the number of purchases.
 {{ config(tags=['serve']) }}
+{%- set values = {
+    'category': 'lines.category',
+    'brand': 'lines.brand',
+    'audience': 'lines.audience',
+    'channel': 'orders.channel',
+    'store': 'orders.store',
+    'week_day': 'cast(' ~ week_day('orders.ordered_on') ~ ' as varchar(2))',
+    'hour': 'cast(orders.ordered_hour as varchar(2))',
+} %}
 with
 
-bought as (
-
-    select
-        customer_id,
-        category,
-        brand,
-        audience,
-        count(*) as times_bought,
-        sum(amount_gross) as amount
-    from {{ ref('order_lines') }}
-    where customer_id <> 'unknown' and line_kind = 'sale' and is_product
-    group by customer_id, category, brand, audience
-
-),
-
-habits as (
-
-    select
-        customer_id,
-        channel,
-        store,
-        cast({{ week_day('ordered_on') }} as varchar(2)) as week_day,
-        cast(ordered_hour as varchar(2)) as hour,
-        count(*) as times_bought,
-        sum(amount_gross) as amount
-    from {{ ref('orders') }}
-    where customer_id <> 'unknown' and is_purchase
-    group by 1, 2, 3, 4, 5
-
-),
-
-{% for dimension in ['category', 'brand', 'audience', 'channel', 'store', 'week_day', 'hour'] %}
-{%- set is_of_product = dimension in ['category', 'brand', 'audience'] %}
+{% for dimension, value in values.items() %}
+{%- set is_of_product = value.startswith('lines.') %}
+{%- set weight = 'amount' if is_of_product else 'times_bought' %}
 by_{{ dimension }} as (
 
     select
         customer_id,
-        {{ dimension }} as preferred_value,
-        sum(times_bought) as times_bought,
-        sum(amount) as amount,
-        cast(sum({{ 'amount' if is_of_product else 'times_bought' }}) as double) as weight
-    from {{ 'bought' if is_of_product else 'habits' }}
-    where {{ dimension }} is not null
-    group by customer_id, {{ dimension }}
-
-),
-
-totals_of_{{ dimension }} as (
-
-    select
-        customer_id,
-        -- Money adds up before it becomes a double: a sum of doubles depends on their order.
-        cast(sum({{ 'amount' if is_of_product else 'times_bought' }}) as double) as total_weight
-    from by_{{ dimension }}
-    group by customer_id
+        {{ value }} as preferred_value,
+        count(*) as times_bought,
+        {{ money('sum(amount_gross)') }} as amount
+    {%- if is_of_product %}
+    from {{ ref('order_lines') }} as lines
+    where customer_id <> 'unknown' and line_kind = 'sale' and is_product and {{ value }} is not null
+    {%- else %}
+    from {{ ref('orders') }} as orders
+    where customer_id <> 'unknown' and is_purchase and {{ value }} is not null
+    {%- endif %}
+    group by 1, 2
 
 ),
 
 ranked_by_{{ dimension }} as (
 
     select
-        by_{{ dimension }}.customer_id,
+        customer_id,
         '{{ dimension }}' as dimension,
-        by_{{ dimension }}.preferred_value,
+        preferred_value,
         row_number() over (
-            partition by by_{{ dimension }}.customer_id
-            order by
-                by_{{ dimension }}.weight desc, by_{{ dimension }}.times_bought desc,
-                by_{{ dimension }}.preferred_value
+            partition by customer_id order by {{ weight }} desc, times_bought desc, preferred_value
         ) as preference,
-        by_{{ dimension }}.times_bought,
-        by_{{ dimension }}.amount,
-        by_{{ dimension }}.weight,
-        totals.total_weight
+        times_bought,
+        amount,
+        -- Money adds up before it becomes a double: a sum of doubles depends on their order.
+        cast({{ weight }} as double) as weight,
+        cast(sum({{ weight }}) over (partition by customer_id) as double) as total_weight
     from by_{{ dimension }}
-    inner join totals_of_{{ dimension }} as totals on by_{{ dimension }}.customer_id = totals.customer_id
 
 ),
 
 {% endfor -%}
 ranked as (
-    {% for dimension in ['category', 'brand', 'audience', 'channel', 'store', 'week_day', 'hour'] %}
+    {% for dimension in values %}
     select * from ranked_by_{{ dimension }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -98,6 +67,6 @@ select
     preferred_value,
     cast(preference as integer) as preference,
     cast(times_bought as integer) as times_bought,
-    {{ money('amount') }} as amount_gross,
+    amount as amount_gross,
     case when total_weight > 0 then weight / total_weight else 0.0 end as share
 from ranked

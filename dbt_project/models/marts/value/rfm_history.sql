@@ -91,9 +91,7 @@ segmented as (
         scores.recency_score,
         scores.frequency_score,
         scores.monetary_score,
-        grid.segment,
-        lag(grid.segment) over (partition by scores.unit_id order by scores.moment desc) as segment_before,
-        lag(scores.moment) over (partition by scores.unit_id order by scores.moment desc) as moment_before
+        grid.segment
     from scores
     inner join methods on scores.method = methods.method
     inner join {{ source('control', 'rfm_grid') }} as grid
@@ -104,27 +102,27 @@ segmented as (
 
 ),
 
--- A spell's first day, and the last scored day before a gap.
+{%- set in_time = 'over (partition by customer_id order by moment desc)' %}
+
+-- A spell ends where the segment changes, or before a day without a score.
 bounds as (
 
     select
         *,
-        case
-            when segment_before is null or segment_before <> segment or moment_before <> moment + 1 then 1
-            else 0
-        end as begins
+        coalesce(lag(segment) {{ in_time }} = segment and lag(moment) {{ in_time }} = moment + 1, false) as goes_on,
+        coalesce(lead(segment) {{ in_time }} = segment and lead(moment) {{ in_time }} = moment - 1, false) as will_go_on
     from segmented
 
 ),
 
-begun as (
+-- Only firsts and lasts are left, so that what follows a first is its last.
+ends as (
 
     select
         *,
-        sum(begins) over (
-            partition by customer_id order by moment desc rows between unbounded preceding and current row
-        ) as spell
+        case when will_go_on then lead(moment) {{ in_time }} else moment end as last_moment
     from bounds
+    where not (goes_on and will_go_on)
 
 ),
 
@@ -132,15 +130,14 @@ spells as (
 
     select
         customer_id,
-        spell,
-        max(moment) as first_moment,
-        min(moment) as last_moment,
-        max(segment) as segment,
-        max(case when begins = 1 then recency_score end) as recency_score,
-        max(case when begins = 1 then frequency_score end) as frequency_score,
-        max(case when begins = 1 then monetary_score end) as monetary_score
-    from begun
-    group by customer_id, spell
+        moment as first_moment,
+        last_moment,
+        segment,
+        recency_score,
+        frequency_score,
+        monetary_score
+    from ends
+    where not goes_on
 
 )
 
