@@ -45,9 +45,10 @@ def replay(workspace: Workspace, names: tuple[str, ...], edit: bool) -> None:
         )
     for message in (*report.errors, *report.warnings):
         out.print(f"[yellow]warning:[/] {escape(message)}")
+    left = ingest.rows_in_quarantine(workspace, frozenset(names) or None)
+    use = "; the next `rcu run` uses them" if report.count("landed") else ""
     out.print(
-        f"replayed: {len(report.files)} files, {report.rows_landed:,} rows landed, {report.rows_quarantined:,} still in "
-        "quarantine; the next `rcu run` uses them"
+        f"replayed: {len(report.files)} files, {report.rows_landed:,} rows landed, {left:,} rows still in quarantine{use}"
     )
 
 

@@ -111,6 +111,7 @@ class FileLayout(Declaration):
     )
     decimal: Literal[".", ","] = "."
     thousands: Literal[" ", ".", ",", "'"] | None = None
+    unit: Texts | None = Field(default=None, description="What may stand before or after a number, such as € or EUR")
     nulls: Texts = Field(default=("",), description="Texts that mean: no value")
     sheet: str | None = Field(default=None, description="xlsx; default: the first sheet")
     rows_at: str | None = Field(default=None, description="json: path of the array of rows")
@@ -151,6 +152,11 @@ class FileLayout(Declaration):
             raise ValueError("the pattern would match any file; give it at least a word")
         return value
 
+    @field_validator("unit")
+    @classmethod
+    def _unit_is_no_number(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _check_unit(value)
+
     @field_validator("date_format")
     @classmethod
     def _date_format_is_known(cls, value: str) -> str:
@@ -165,6 +171,13 @@ def _check_directives(value: str) -> None:
         if directive != "%%" and directive not in _DIRECTIVES:
             known = " ".join(_DIRECTIVES)
             raise ValueError(f'"{directive}" is not a part of a date that can be read; known: {known}')
+
+
+def _check_unit(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for word in value or ():
+        if not word.strip() or re.search(r"[\d.,+-]", word):
+            raise ValueError(f'"{word}" is no unit: a word or a sign, without digits and separators')
+    return value
 
 
 class Condition(Declaration):
@@ -229,6 +242,7 @@ class ColumnRule(Declaration):
     format: Texts | None = Field(default=None, description="Date formats, strptime style; the first that fits")
     decimal: Literal[".", ","] | None = None
     thousands: Literal[" ", ".", ",", "'"] | None = None
+    unit: Texts | None = Field(default=None, description="Where this column differs from the file")
     true_values: Texts | None = None
     false_values: Texts | None = None
     default: Text | None = Field(default=None, description="Where the file has no value")
@@ -242,6 +256,11 @@ class ColumnRule(Declaration):
     @classmethod
     def _is_an_expression(cls, value: str | None) -> str | None:
         return _check_expression(value)
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_is_no_number(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _check_unit(value)
 
     @field_validator("format")
     @classmethod
@@ -287,15 +306,23 @@ class Delivery(Declaration):
 
     With `each`, a row yields one entity row per element of that array; a column name is looked up in the
     element first, then in the row; `@.name` is only looked up in the element, `$.name` only in the row,
-    and `@` is the element itself.
+    and `@` is the element itself. `orders[*].lines` are the elements of `lines` in each of `orders`: a name is
+    looked up in the line, then in its order, then in the row.
     """
 
-    each: str | None = Field(default=None, description="json, jsonl: path of an array; one row per element")
+    each: str | None = Field(
+        default=None, description="json, jsonl: path of an array; one row per element (a[*].b: of each b in each a)"
+    )
     when: Condition | None = Field(default=None, description="This entity only for the rows that satisfy it")
     key: Texts | None = None
     columns: dict[str, ColumnRule] = Field(default_factory=dict)
     custom: dict[str, str] = Field(default_factory=dict, description="Kept as custom attributes: name -> column")
     tags: Texts = Field(default=(), description="Columns whose value becomes a tag")
+
+    @property
+    def array_steps(self) -> tuple[str, ...]:
+        """The arrays of `each`, one within the other; none without `each`."""
+        return tuple(self.each.removesuffix("[*]").split("[*].")) if self.each else ()
 
     def columns_read(self) -> Iterator[tuple[Location, str]]:
         """Every column of the file that this entity reads, with where the contract says so."""
@@ -389,6 +416,14 @@ class Source(Declaration):
     def is_nested(self) -> bool:
         """Rows are JSON objects: column names are paths."""
         return self.file.format in ("json", "jsonl")
+
+    @property
+    def most_bad_rows(self) -> float:
+        """The share of bad rows that does not refuse a file. Where nothing is declared, a file of refusals and
+        requests is never refused for its bad rows: those beside them bind."""
+        is_given = "tolerated_bad_rows" in self.model_fields_set
+        binds = not is_given and set(self.delivers) <= {"consent", "privacy_request"}
+        return 1.0 if binds else self.tolerated_bad_rows
 
     def entities(self) -> list[tuple[Entity, Delivery]]:
         """The entities delivered, in the order of the contract."""
@@ -567,6 +602,9 @@ def _check_delivery(source: Source, entity: Entity, delivery: Delivery, say: Any
         else:
             for key, message in rule_problems(rule, column):
                 say((*where, key) if key else where, f'"{name}": {message}')
+            decimal, thousands = rule.decimal or source.file.decimal, rule.thousands or source.file.thousands
+            if decimal == thousands and {"decimal", "thousands"} & rule.model_fields_set:
+                say(where, f'"{name}": "{decimal}" is both the decimal and the thousands separator')
     _check_key(entity, delivery, here, say)
     if delivery.custom and extra_column(entity) is None:
         say((*here, "custom"), f"{entity.name} keeps no custom attributes; map these columns or ignore them")
@@ -651,7 +689,7 @@ def rule_problems(rule: ColumnRule, column: Column) -> Iterator[tuple[str, str]]
         yield "otherwise", "otherwise needs values"
     for key, wanted in (
         ("format", ("date", "timestamp")), ("decimal", ("number",)), ("thousands", ("number",)),
-        ("true_values", ("boolean",)), ("false_values", ("boolean",)),
+        ("unit", ("number",)), ("true_values", ("boolean",)), ("false_values", ("boolean",)),
     ):  # fmt: skip
         if getattr(rule, key) is not None and read not in wanted:
             yield key, f'"{key}" has no meaning when the column is read as {read}'

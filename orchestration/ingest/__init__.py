@@ -8,7 +8,7 @@ from orchestration.ingest.assembly import AssembleReport, assemble
 from orchestration.ingest.erase import archived_files, erase, expire_files, expire_grants, held, sweep, waiting_files
 from orchestration.ingest.landing import IngestReport, ingest
 from orchestration.ingest.replay import replay, rows_to_mend, write_rows_to_mend
-from orchestration.ingest.states import SourceState, refused_files, source_states
+from orchestration.ingest.states import SourceState, refused_files, rows_in_quarantine, source_states
 
 __all__ = [
     "AssembleReport",
@@ -23,6 +23,7 @@ __all__ = [
     "ingest",
     "refused_files",
     "replay",
+    "rows_in_quarantine",
     "rows_to_mend",
     "source_states",
     "sweep",

@@ -356,7 +356,8 @@ _FILES = pa.schema(
         ("entity_rows", pa.string()), ("columns", pa.string()), ("encoding", pa.string()), ("delimiter", pa.string()),
         ("delivery", pa.string()), ("business_on", pa.date32()), ("received_on", pa.date32()),
         ("available_on", pa.date32()), ("status", pa.string()), ("message", pa.string()), ("warnings", pa.string()),
-        ("stored_as", pa.string()), ("ingested_at", pa.timestamp("us")), ("is_effective", pa.bool_()),
+        ("stored_as", pa.string()), ("ingested_at", pa.timestamp("us")), ("run_id", pa.string()),
+        ("is_effective", pa.bool_()), ("is_open", pa.bool_()),
     ]
 )  # fmt: skip
 
@@ -364,14 +365,16 @@ _FILES = pa.schema(
 def _write_files(connection: Connection, known: list[FileRecord], counting: list[FileRecord]) -> None:
     """`audit.files`: one row per delivery known on the day; `rows_difference` is zero when its rows add up."""
     effective = {(r.source, r.batch_id) for r in counting}
+    unmended = manifest.still_open(known)
     told = []
-    for r in known:
+    for place, r in enumerate(known):
         row = {name: getattr(r, name) for name in _FILES.names if hasattr(r, name)}
         row["rows_difference"] = r.rows_read - r.rows_landed - r.rows_quarantined - r.rows_filtered
         row["entity_rows"] = json.dumps(r.entity_rows or {}, sort_keys=True)
         row["columns"] = json.dumps(r.columns, ensure_ascii=False)
         row["warnings"] = json.dumps(r.warnings, ensure_ascii=False)
         row["is_effective"] = r.status == "landed" and (r.source, r.batch_id) in effective
+        row["is_open"] = place in unmended
         told.append(row)
     _write(connection, "audit.files", pa.Table.from_pylist(told, schema=_FILES))
 

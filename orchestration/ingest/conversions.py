@@ -128,27 +128,51 @@ def condition_sql(condition: Condition, lookup: Lookup, nulls: tuple[str, ...], 
 
 def filter_sql(source: Source, rows: RowSource) -> str:
     """True for the rows that the contract ignores on purpose; empty when it filters nothing."""
-    return " or ".join(rows.test(test, source.file.nulls) for test in source.filter)
+    # Rows are filtered, not the elements of their arrays: these are not there yet.
+    lookup = rows.paths.find_in_row if rows.paths else rows.lookup
+    return " or ".join(condition_sql(test, lookup, source.file.nulls, rows.blanks) for test in source.filter)
 
 
 # --- reading texts -----------------------------------------------------------------------------
 
 
-def read_number(text: str, decimal: str, thousands: str | None, *, is_typed: bool) -> str:
-    """A text as decimal(18,4). A separator that was not declared makes it unreadable, not wrong."""
-    plain = text
-    if thousands == " ":
-        plain = f"regexp_replace({plain}, '[ \u00a0\u202f]', '', 'g')"
-    elif thousands:
-        plain = f"replace({plain}, {literal(thousands)}, '')"
-    guard = f"contains({plain}, '_')"
+def read_number(
+    text: str, decimal: str, thousands: str | None, *, is_typed: bool, unit: tuple[str, ...] | None = None
+) -> str:
+    """A text as decimal(18,4). A separator that was not declared, or stands where none belongs, makes it unreadable.
+
+    `unit`: what may stand before or after the number, such as a currency sign.
+    """
+    bare = _without_unit(text, unit) if unit else text
+    plain = bare
+    guards = [f"contains({bare}, '_')"]
+    if thousands:
+        mark = f"[{_NUMBER_SPACES}]" if thousands == " " else f"[{thousands}]"
+        # Groups have three digits: 1.23 is not 123 in another spelling.
+        guards.append(f"regexp_matches({bare}, {literal(f'[0-9]{mark}([0-9]{{0,2}}([^0-9]|$)|[0-9]{{4}})')})")
+        if thousands == " ":
+            plain = f"regexp_replace({plain}, {literal(mark)}, '', 'g')"
+        else:
+            plain = f"replace({plain}, {literal(thousands)}, '')"
+    number = plain
     if decimal == ",":
-        if not is_typed:
-            guard += f" or contains({plain}, '.')"
+        guards.append(f"contains({plain}, '.')")
         number = f"replace({plain}, ',', '.')"
-    else:
-        number = plain
-    return f"case when {guard} then null else try_cast({number} as decimal(18,4)) end"
+    value = f"case when {' or '.join(guards)} then null else try_cast({number} as decimal(18,4)) end"
+    if is_typed and (decimal == "," or thousands):
+        # What was a number in the file has a point, whatever its texts are written like.
+        value = f"case when regexp_full_match({bare}, '[-+]?[0-9]*[.]?[0-9]+') then try_cast({bare} as decimal(18,4)) else {value} end"
+    return value
+
+
+_NUMBER_SPACES = " \u00a0\u202f"
+
+
+def _without_unit(text: str, unit: tuple[str, ...]) -> str:
+    words = "|".join(re.escape(word) for word in sorted(unit, key=lambda word: (-len(word), word)))
+    before = literal(f"^([-+]?)[{_NUMBER_SPACES}]*(?:{words})[{_NUMBER_SPACES}]*")
+    after = literal(f"[{_NUMBER_SPACES}]*(?:{words})$")
+    return f"regexp_replace(regexp_replace({text}, {before}, '\\1'), {after}, '')"
 
 
 def read_boolean(text: str, true_values: tuple[str, ...] | None, false_values: tuple[str, ...] | None) -> str:
@@ -413,7 +437,8 @@ def _read(
     decimal = rule.decimal or layout.decimal
     if read == "number":
         thousands = rule.thousands or layout.thousands
-        value = read_number(text, decimal, thousands, is_typed=rows.is_typed)
+        unit = rule.unit or layout.unit
+        value = read_number(text, decimal, thousands, is_typed=rows.is_typed, unit=unit)
         if column.kind == "integer":
             value = f"case when ({value}) = floor({value}) then cast({value} as bigint) end"
         return value, f'not a number written with "{decimal}"'
@@ -472,11 +497,13 @@ def entity_query(
     business_on: dt.date,
     kept: tuple[str, ...] = (),
     has_nul: bool = False,
+    unknown: str = "",
 ) -> EntityQuery:
     """The SQL that turns raw rows into rows of one entity.
 
     `kept`: columns that the contract does not know, kept as custom attributes. `has_nul`: the file holds
-    NUL bytes somewhere; rows with one in a mapped column are refused.
+    NUL bytes somewhere; rows with one in a mapped column are refused. So are those with `unknown`, which stands for
+    bytes of another encoding (empty: there are none).
     """
     nulls = source.file.nulls
     apart = Parsed("p")
@@ -490,6 +517,11 @@ def entity_query(
     checks: list[tuple[str, Check]] = []
     keys = _keys(entity, delivery, rows, nulls, texts, values, checks)
     checks += [check for plan in plans for check in plan.checks]
+    if unknown and texts:
+        found = " or ".join(f"contains({alias}, {literal(unknown)})" for alias in texts)
+        reason = "bytes that are not text in the declared encoding"
+        # Before all others: what else is wrong with such a row follows from it.
+        checks.insert(0, (f"coalesce({found}, false)", Check("", "encoding", reason)))
     if has_nul and texts:
         found = " or ".join(f"contains({alias}, chr(0))" for alias in texts)
         checks.append((f"coalesce({found}, false)", Check("", "nul_byte", "a NUL byte in a value")))
@@ -579,14 +611,20 @@ def _select(
     parsed = rows.paths.texts("row", "line") if rows.paths else ""
     base = f"select {rows.row} as r, {rows.line_number} as line_number, *{parsed} from {rows.table}"
     if delivery.each and rows.paths:
-        elements = f"json_extract(line, {literal(json_path(delivery.each) + '[*]')})"
-        inside = f"select *, {elements} as elements from ({base})"
+        inside = f"select *, [line] as elements, cast(0 as bigint) as position from ({base})"
         if where:
             inside += f" where {where.pop()}"
-        unnested = (
-            f"select *, unnest(elements) as element, unnest(range(1, len(elements) + 1)) as position from ({inside})"
-        )
-        base = f"select *{rows.paths.texts('element', 'element')} from ({unnested})"
+        base = inside
+        for name, array in zip(rows.paths.levels, delivery.array_steps, strict=True):
+            # The array of one level lies in each element of the level above.
+            above = "line" if name == rows.paths.levels[0] else "element"
+            found = f"json_extract({above}, {literal(json_path(array) + '[*]')})"
+            base = f"select * replace ({found} as elements) from ({base})"
+            base = (
+                f"select * {'exclude (element)' if above == 'element' else ''}, unnest(elements) as element, "
+                f"position * {MOST_ELEMENTS} + unnest(range(1, len(elements) + 1)) as place from ({base})"
+            )
+            base = f"select * exclude (position, place), place as position{rows.paths.texts(name, 'element')} from ({base})"
     condition = f" where {' and '.join([*where, *applies])}" if where or applies else ""
     named = "".join(f", {expression} as {alias}" for alias, expression in texts.items())
     first = f"select {carried}{named} from ({base}){condition}"
@@ -660,6 +698,9 @@ def landing_select(
 
 # --- names of columns --------------------------------------------------------------------------
 
+#: Elements of one array; the place of an element within several arrays is counted in these.
+MOST_ELEMENTS = 1_000_000
+
 _PATH_STEP = re.compile(r"([^.\[\]]+)|\[(\d+|-\d+)\]")
 
 
@@ -678,13 +719,17 @@ def json_path(path: str) -> str:
 class JsonPaths:
     """The columns of JSON rows: each document is parsed once for all the paths that are asked of it.
 
-    With `each`, a plain name is a path in the element, else in the row.
+    With `each`, a plain name is a path in the element, else in those of the arrays around it, else in the row.
     """
 
-    has_elements: bool
+    depth: int = 0  # of the arrays whose elements are rows
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    row: list[str] = field(default_factory=list)
-    element: list[str] = field(default_factory=list)
+    asked: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def levels(self) -> list[str]:
+        """The elements of each array, the outermost first."""
+        return [f"element{level}" for level in range(1, self.depth + 1)]
 
     def find(self, name: str) -> str:
         others = self.aliases.get(name, ())
@@ -692,19 +737,24 @@ class JsonPaths:
             return f"coalesce({', '.join(self._find(tried) for tried in (name, *others))})"
         return self._find(name)
 
+    def find_in_row(self, name: str) -> str:
+        """As `find`, whatever the elements hold."""
+        found = [self._of("row", tried.removeprefix("$.")) for tried in (name, *self.aliases.get(name, ()))]
+        return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
     def _find(self, name: str) -> str:
-        if not self.has_elements:
+        if not self.depth:
             return self._of("row", name.removeprefix("$."))
         if name == "@":
             return "json_extract_string(element, '$')"
         if name.startswith("@."):
-            return self._of("element", name[2:])
+            return self._of(self.levels[-1], name[2:])
         if name.startswith("$."):
             return self._of("row", name[2:])
-        return f"coalesce({self._of('element', name)}, {self._of('row', name)})"
+        return f"coalesce({', '.join(self._of(document, name) for document in (*self.levels[::-1], 'row'))})"
 
     def _of(self, document: str, name: str) -> str:
-        paths: list[str] = getattr(self, document)
+        paths = self.asked.setdefault(document, [])
         path = json_path(name)
         if path not in paths:
             paths.append(path)
@@ -712,7 +762,7 @@ class JsonPaths:
 
     def texts(self, document: str, expression: str) -> str:
         """The column that holds the texts of all paths asked of a document; empty: none was."""
-        paths: list[str] = getattr(self, document)
+        paths = self.asked.get(document, [])
         if not paths:
             return ""
         return f", json_extract_string({expression}, [{sql_list(paths)}]) as {document}_texts"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from orchestration import landed, rewriting, searching, suppression, warehouse
 from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.source import OWN_IDS, Source
-from orchestration.contracts.subject import FINANCIAL_ENTITIES, PersonalTable, Subject, landing_tables
+from orchestration.contracts.subject import FINANCIAL_ENTITIES, Finder, PersonalTable, Subject, landing_tables
 from orchestration.ingest import manifest
 from orchestration.ingest.manifest import FileRecord
 from orchestration.rewriting import Edit, Layout
@@ -38,6 +38,8 @@ _HAPPENED = {
     "consent": "occurred_at", "privacy_request": "requested_at", "steward_decision": "decided_at",
 }  # fmt: skip
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_BATCH = 50_000
+_AT_ONCE = 500
 _NUMBER = re.compile(r"\+?\d(?:[ .\-/()]*\d){8,14}")
 
 
@@ -59,10 +61,14 @@ class DeliveriesErased:
 
 @dataclass
 class _Found:
-    """The rows to change, by landing file, and by delivery for the originals."""
+    """The rows to change, by landing file, and by delivery for the originals.
+
+    `mentions`: rows of somebody else with a free text that names the person.
+    """
 
     removed: dict[str, int] = field(default_factory=dict)
     anonymised: dict[str, int] = field(default_factory=dict)
+    mentions: dict[str, int] = field(default_factory=dict)
     dropped_lines: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     blanked_lines: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
@@ -73,14 +79,16 @@ def erase(
     """Take a person out of archive, quarantine and landing. Call under the run lock; safe to call again."""
     keys = [(kind, key, None) for kind, values in sorted(subject.keys.items()) for key in sorted(values)]
     pattern = rewriting.pattern_of(subject.texts)
+    finder = rewriting.traces_of(subject.texts, subject.names)
     connection = warehouse.connect()
     try:
         _load(connection, subject, keys)
         known = manifest.read(connection, workspace)
-        rows, lines = _quarantine(connection, workspace, subject, pattern)
+        rows, lines = _quarantine(connection, workspace, subject, finder)
         # A row that never could be read has no key: it is known again by its own text.
         suppression.add_erased(workspace, {"line": rows}, since_on=since_on, request_id=request_id)
         found = _find(connection, workspace, None)
+        _find_mentions(connection, workspace, None, found, lambda texts: _told_by(texts, finder))
         for batch, numbers in lines.items():
             found.dropped_lines.setdefault(batch, set()).update(numbers)
         files, edited = _originals(connection, workspace, sources, known, found, pattern, None)
@@ -88,7 +96,7 @@ def erase(
         landing_files = _rewrite_landing(connection, workspace, found)
     finally:
         connection.close()
-    _refused_files(workspace, sources, pattern)
+    _refused_files(workspace, sources, finder)
     return DeliveriesErased(
         sum(found.removed.values()), sum(found.anonymised.values()), sum(map(len, lines.values())),
         landing_files, files, edited,
@@ -114,6 +122,7 @@ def sweep(workspace: Workspace, sources: Mapping[str, Source], *, since: dt.date
         subject, keys, dormant = _listed(connection, workspace, batches)
         _load(connection, subject, keys, earlier, dormant)
         found = _find(connection, workspace, batches)
+        _find_mentions(connection, workspace, batches, found, lambda texts: _listed_mentions(workspace, texts))
         lines = _listed_lines(workspace, new)
         for batch, numbers in lines.items():
             found.dropped_lines.setdefault(batch, set()).update(numbers)
@@ -291,9 +300,79 @@ def _find(connection: Connection, workspace: Workspace, batches: set[tuple[str, 
     return found
 
 
+#: Free texts that name somebody erased, each with the day up to which it does (None: whenever it was written).
+Mentions = dict[str, dt.date | None]
+
+
+def _told_by(texts: list[str], finder: Finder | None) -> Mentions:
+    """Many texts are looked through at once: hardly any holds anything."""
+    if finder is None:
+        return {}
+    parts = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
+    return {text: None for part in parts if finder.search("\n".join(part)) for text in part if finder.search(text)}
+
+
+def _listed_mentions(workspace: Workspace, texts: list[str]) -> Mentions:
+    """Free texts with an address or a number that the list of the erased knows."""
+    told: dict[Kind, dict[str, set[str]]] = {"email": {}, "phone": {}}
+    for text in texts:
+        for address in _EMAIL.findall(text):
+            told["email"].setdefault(suppression.email_key(address), set()).add(text)
+        for number in _NUMBER.findall(text):
+            told["phone"].setdefault(suppression.phone_key(number), set()).add(text)
+    return {
+        text: on
+        for kind, places in told.items()
+        for key, on in suppression.erased_among(workspace, kind, sorted(places)).items()
+        for text in places[key]
+    }
+
+
+def _find_mentions(
+    connection: Connection, workspace: Workspace, batches: set[tuple[str, str]] | None, found: _Found,
+    judge: Callable[[list[str]], Mentions],
+) -> None:  # fmt: skip
+    """Note the free texts in rows about others that name the person: the text goes, the row stays.
+
+    Of an original, which no step reads again, the row goes as any that the person is found in.
+    """
+    connection.execute(
+        "create or replace temp table s_mentions (landing_file varchar, place bigint, column_name varchar)"
+    )
+    for table in landing_tables():
+        files = _files(workspace, table.name, batches) if table.free_texts else []
+        if not files:
+            continue
+        scan = _scan(workspace, table.name, files)
+        happened = f"coalesce(cast({_HAPPENED[table.name]} as date), date '1900-01-01')"
+        for column in table.free_texts:
+            cell = f"cast({quote(column)} as varchar)"
+            result = connection.execute(f"select distinct {cell} from {scan} where {cell} is not null")
+            found_texts: Mentions = {}
+            while rows := result.fetchmany(_BATCH):
+                found_texts |= judge([text for (text,) in rows])
+            mentions = sorted(found_texts.items())
+            if not mentions:
+                continue
+            told = pa.table(
+                {"text": [text for text, _ in mentions], "until": pa.array([on for _, on in mentions], pa.date32())}
+            )
+            _write(connection, "s_texts", told)
+            rows = connection.execute(
+                f"select landing_file, file_row_number, source, batch_id, line_number from {scan} as rows "
+                f"inner join s_texts on {cell} = s_texts.text where (until is null or {happened} <= until) and "
+                "(landing_file, file_row_number) not in (select (landing_file, place) from s_rows) order by all"
+            ).fetchall()
+            for file, at, source, batch_id, line in rows:
+                found.mentions[file] = found.mentions.get(file, 0) + 1
+                lines = found.dropped_lines if table.treatment == "remove" else found.blanked_lines
+                lines.setdefault((source, batch_id), set()).add(line)
+                connection.execute("insert into s_mentions values (?, ?, ?)", [file, at, column])
+
+
 def _rewrite_landing(connection: Connection, workspace: Workspace, found: _Found) -> int:
     tables = {table.name: table for table in landing_tables()}
-    files = sorted({*found.removed, *found.anonymised})
+    files = sorted({*found.removed, *found.anonymised, *found.mentions})
     for file in files:
         path = Path(file)
         entity = path.parent.parent.parent.name
@@ -307,20 +386,25 @@ def _rewrite_landing(connection: Connection, workspace: Workspace, found: _Found
         erased = erased_rows(path) + found.removed.get(file, 0)
         is_hit = f"file_row_number in (select place from s_rows where landing_file = {literal(file)})"
         own_key = ENTITIES[entity].keys[0]
-        if table.treatment == "remove":
-            columns, where = ", ".join(map(quote, names)), f"where not ({is_hit})"
-            if landed.FIRST_LINE in names:  # rows no longer stand as their lines did: each keeps its own number
-                columns = ", ".join(quote(name) for name in names if name != landed.FIRST_LINE)
-                columns += f", {landed.FIRST_LINE} + file_row_number as line_number"
-        else:
-            gone = set(_anonymous(table))
-            columns = ", ".join(
-                f"case when not ({is_hit}) then {quote(name)} end as {quote(name)}" if name in gone
-                else f"case when {is_hit} then 'erased' else row_hash end as row_hash" if name == "row_hash"
-                else quote(name)
-                for name in names
-            )  # fmt: skip
+        named = f"file_row_number in (select place from s_mentions where landing_file = {literal(file)}"
+        gone = {
+            name: f"{named} and column_name = {literal(name)})" for name in table.free_texts if file in found.mentions
+        }
+        changed = f"{named})" if file in found.mentions else ""
+        where = f"where not ({is_hit})"
+        if table.treatment == "anonymise":
+            gone |= {name: " or ".join(filter(None, (is_hit, gone.get(name)))) for name in _anonymous(table)}
+            changed = " or ".join(filter(None, (is_hit, changed)))
             where = ""
+        columns = ", ".join(
+            f"case when not ({gone[name]}) then {quote(name)} end as {quote(name)}" if name in gone
+            else f"case when {changed} then 'erased' else row_hash end as row_hash" if name == "row_hash" and changed
+            else quote(name)
+            for name in names
+            if where == "" or name != landed.FIRST_LINE
+        )  # fmt: skip
+        if where and landed.FIRST_LINE in names:  # rows no longer stand as their lines did: each keeps its own number
+            columns += f", {landed.FIRST_LINE} + file_row_number as line_number"
         if "row_key" not in names:
             columns += f", {quote(own_key)} as row_key"
         temporary = path.with_name(f".{path.stem}.erasing.tmp")
@@ -404,18 +488,20 @@ def _originals(
             continue
         layout = layout_of(source) if source else rewriting.layout_for(place.name)
         kept = kept_columns(source) if source else frozenset()
+        # An order of somebody else that names the person stays an order.
+        spares = source is not None and not FINANCIAL_ENTITIES.isdisjoint(source.delivers)
         starts = _line_numbers(connection, workspace, records) if concerned and layout.format == "csv" else {}
 
         def edit(
             name: str, records: list[FileRecord] = records, kept: frozenset[str] = kept,
-            starts: dict[str, frozenset[int]] = starts,
+            starts: dict[str, frozenset[int]] = starts, spares: bool = spares,
         ) -> Edit | None:  # fmt: skip
             mine = [r for r in records if len(records) == 1 or r.file_name == name or r.file_name.endswith(name)]
             contents = {r.sha256 for r in mine or records}
             blank = frozenset(n for c in contents for n in blanked.get(c, ()))
             drop = frozenset(n for c in contents for n in dropped.get(c, ())) - blank
             begun = frozenset(n for c in contents for n in starts.get(c, ()))
-            return Edit(drop, blank, kept, pattern, begun) if drop or blank or pattern else None
+            return Edit(drop, blank, kept, pattern, begun, spares) if drop or blank or pattern else None
 
         changed = rewriting.edit_file(place, layout, edit)
         files += changed > 0
@@ -445,7 +531,7 @@ def _quarantine_files(workspace: Workspace) -> list[Path]:
 
 
 def _quarantine(
-    connection: Connection, workspace: Workspace, subject: Subject, pattern: re.Pattern[str] | None
+    connection: Connection, workspace: Workspace, subject: Subject, finder: Finder | None
 ) -> tuple[list[str], dict[tuple[str, str], set[int]]]:
     """(raw texts, {(source, batch): lines}) of the refused rows that are the person's."""
     texts: list[str] = []
@@ -454,7 +540,7 @@ def _quarantine(
         for row in pq.read_table(path).to_pylist():
             raw = row["raw_text"] or ""
             is_keyed = (row["source"], row["row_key"]) in subject.records
-            if is_keyed or (pattern is not None and pattern.search(raw)):
+            if is_keyed or (finder is not None and finder.search(raw)):
                 texts.append(raw)
                 lines.setdefault((row["source"], row["batch_id"]), set()).add(row["line_number"])
     return texts, lines
@@ -504,9 +590,9 @@ def _blank_quarantine(workspace: Workspace, lines: Mapping[tuple[str, str], set[
         rewriting.replace(temporary, path)
 
 
-def _refused_files(workspace: Workspace, sources: Mapping[str, Source], pattern: re.Pattern[str] | None) -> None:
+def _refused_files(workspace: Workspace, sources: Mapping[str, Source], finder: Finder | None) -> None:
     """Files that were refused whole, and rows that a person was about to mend, are searched as texts."""
-    if pattern is None:
+    if finder is None:
         return
     found = [path for path in sorted((workspace.quarantine / "files").rglob("*")) if path.is_file()]
     found += [path for path in [workspace.quarantine / "to_mend.jsonl"] if path.exists()]
@@ -514,7 +600,7 @@ def _refused_files(workspace: Workspace, sources: Mapping[str, Source], pattern:
         source = sources.get(path.parent.name)
         layout = layout_of(source) if source else rewriting.layout_for(path.name)
         try:
-            rewriting.edit_file(path, layout, lambda name: Edit(pattern=pattern))
+            rewriting.edit_file(path, layout, lambda name: Edit(pattern=finder))
         except (OSError, ValueError, EOFError, LookupError, RuntimeError):
             # What cannot be opened cannot be searched either: the restrictive side is to let it go.
             path.unlink()
@@ -522,13 +608,13 @@ def _refused_files(workspace: Workspace, sources: Mapping[str, Source], pattern:
 
 def waiting_files(workspace: Workspace, subject: Subject) -> list[str]:
     """Files still in the inbox that hold a person's values, or cannot be opened: they are cleaned when taken."""
-    pattern = rewriting.pattern_of(subject.texts)
-    if pattern is None or not workspace.inbox.exists():
+    finder = rewriting.traces_of(subject.texts, subject.names)
+    if finder is None or not workspace.inbox.exists():
         return []
     found = []
     for path in sorted(workspace.inbox.rglob("*")):
         is_delivery = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
-        if is_delivery and searching.holds(path, pattern) is not False:
+        if is_delivery and searching.holds(path, finder) is not False:
             found.append(path.name)
     return found
 
@@ -597,12 +683,12 @@ def held(connection: Connection, workspace: Workspace, subject: Subject) -> dict
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         if rows:
             told[table.name] = rows
-    pattern = rewriting.pattern_of(subject.texts)
+    finder = rewriting.traces_of(subject.texts, subject.names)
     refused = []
     for path in _quarantine_files(workspace):
         for row in pq.read_table(path).to_pylist():
             is_keyed = (row["source"], row["row_key"]) in subject.records
-            if is_keyed or (pattern is not None and pattern.search(row["raw_text"] or "")):
+            if is_keyed or (finder is not None and finder.search(row["raw_text"] or "")):
                 refused.append(row)
     if refused:
         told["quarantine"] = json.loads(json.dumps(refused, default=str))

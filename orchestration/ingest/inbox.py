@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -109,9 +110,15 @@ def zip_owners(name: str, sources: Mapping[str, Source]) -> list[tuple[Source, N
     return found
 
 
+_ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
+_ENDINGS = re.compile(r"(?:\.(?:csv|txt|tsv|xlsx|json|jsonl|ndjson|parquet|gz|zip))*$", re.IGNORECASE)
+
+
 def safe_name(name: str) -> str:
-    """A file name as text that any table and terminal takes."""
+    """A file name as text that any table and terminal takes, and that no log is spoilt by: addresses are masked."""
     printable = "".join(letter if letter.isprintable() else "_" for letter in name)
+    stem = printable[: _ENDINGS.search(printable).start()]  # type: ignore[union-attr]
+    printable = _ADDRESS.sub("(address)", stem) + printable[len(stem) :]
     return printable.encode("utf-8", "backslashreplace").decode("utf-8")[-180:]
 
 

@@ -195,27 +195,45 @@ def open_night(
     for partial in workspace.landing.glob("*/source=*/batch=*/.*.tmp*"):
         partial.unlink()  # a killed run left it: nothing points at it
     with _scratch_folder(workspace) as scratch:
-        connection = warehouse.connect()
+        connection = _open_connection(workspace, scratch)
         try:
-            connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
-            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
-            connection.create_function(
-                "unsubscribe_part", unsubscribe_reader(workspace), ["VARCHAR", "VARCHAR", "DATE"], "VARCHAR",
-                null_handling=duckdb.func.SPECIAL,
-            )  # fmt: skip
             night = Night(
                 workspace, connection, scratch, company, received_on,
                 dt.datetime.now(dt.UTC).replace(tzinfo=None), manifest.read(connection, workspace),
                 progress or (lambda message: None),
             )  # fmt: skip
+        except BaseException:
+            connection.close()
+            raise
+        try:
             yield night
             _agree_on_places(night)
-            manifest.append(connection, workspace, _worth_telling(night), received_on=received_on, run_id=run_id)
+            manifest.append(night.connection, workspace, _worth_telling(night), received_on=received_on, run_id=run_id)
         finally:
-            connection.close()
+            night.connection.close()
     for outcome in night.outcomes:
         if outcome.target is not None and outcome.inbox_path.exists():
             inbox.move(outcome.inbox_path, outcome.target)
+
+
+def _open_connection(workspace: Workspace, scratch: Path) -> Connection:
+    connection = warehouse.connect()
+    connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
+    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    connection.create_function(
+        "unsubscribe_part", unsubscribe_reader(workspace), ["VARCHAR", "VARCHAR", "DATE"], "VARCHAR",
+        null_handling=duckdb.func.SPECIAL,
+    )  # fmt: skip
+    return connection
+
+
+def _revive(night: Night) -> None:
+    """An inner fault of DuckDB takes its whole database along: the next file gets a new one."""
+    try:
+        night.connection.execute("select 1").fetchone()
+    except duckdb.Error:
+        night.connection.close()
+        night.connection = _open_connection(night.workspace, night.scratch)
 
 
 def _shown(workspace: Workspace, path: Path) -> str:
@@ -411,6 +429,7 @@ def take(night: Night, arrival: Arrival, *, is_historical: bool) -> None:
     try:
         record = _land(night, arrival, record)
     except FileProblem as problem:
+        _revive(night)
         kept = inbox.refused_place(night.workspace, source.source, arrival.sha256, arrival.path.name)
         if isinstance(problem, _Refusal):
             record = problem.record
@@ -445,6 +464,7 @@ def _take_replay(night: Night, arrival: Arrival, record: FileRecord) -> None:
     try:
         record = _land(night, arrival, record)
     except FileProblem as problem:
+        _revive(night)
         night.warnings.append(f"{record.source}: {arrival.shown}: {problem.message}")
         return
     _conclude(night, record, arrival.path, None, arrival.shown)
@@ -549,6 +569,7 @@ class _Rows:
             return entity_query(
                 self.source, entity, delivery, rows, zone=zone, business_on=record.business_on,
                 kept=raw.kept if entity.name == holder else (), has_nul=raw.has_nul,
+                unknown=textfile.UNKNOWN if raw.has_unknown else "",
             )  # fmt: skip
 
         self._query = query
@@ -569,7 +590,7 @@ class _Rows:
             rows_landed = next(iter(entity_rows.values()))
         else:
             entity_rows, failed, rows_landed = self._write_several(temporary)
-            filtered = self._not_applying()
+            filtered = self._filtered() if self._always() else self._not_applying()
         return _Written(temporary, entity_rows, rows_landed, filtered, failed)
 
     def conclude(self, written: _Written) -> FileRecord:
@@ -616,8 +637,7 @@ class _Rows:
 
     def _not_applying(self) -> int:
         """Rows that make no entity row: filtered ones, and those that no `when` or `each` applies to."""
-        used = " union ".join(f"select r from rows_{index}" for index in range(len(self.queries)))
-        return self._count(f"select count(*) from raw_rows where rowid not in ({used})")
+        return self._count(f"select count(*) from raw_rows where rowid not in ({self._used()})")
 
     # -- writing --
 
@@ -653,7 +673,14 @@ class _Rows:
         of what was written tell whether there is any. Then it is written again without them.
         """
         stream, query = self.raw.stream, self.queries[0]
-        if stream is None or not self.is_plain or not query.is_row_by_row or self.source.filter or self.raw.has_nul:
+        if (
+            stream is None
+            or not self.is_plain
+            or not query.is_row_by_row
+            or self.source.filter
+            or self.raw.has_nul
+            or self.raw.has_unknown
+        ):
             return None
         path = self._temporary(query.entity)
         stream.prepare(self.connection)
@@ -729,33 +756,67 @@ class _Rows:
         return {query.entity.name: rows_landed}, failed
 
     def _write_several(self, temporary: dict[str, Path]) -> tuple[dict[str, int], list[_Failed], int]:
-        """Several entities per row: a row that fails for one is kept from all."""
-        for index, query in enumerate(self.queries):
-            self.connection.execute(f"create or replace temp table rows_{index} as {query.rows}")
-        bad = " union ".join(f"select r from rows_{i} where failure is not null" for i in range(len(self.queries)))
+        """Several entities per row: a row that fails for one is kept from all.
+
+        All is written at once, each entity straight from the texts. Only where something failed are the rows looked
+        at again, and the files written a second time without them.
+        """
+        written = {
+            query.entity.name: self._copy(query, query.rows, temporary[query.entity.name], mark="failure is null")
+            for query in self.queries
+        }
+        marked = [
+            index for index, query in enumerate(self.queries) if _has_marked(temporary[query.entity.name])
+        ]  # fmt: skip
+        failed = self._failed_of_several(marked) if marked else []
+        if failed:
+            lines = pa.table({"line": pa.array(sorted({one.line for one in failed}), pa.int64())})
+            self.connection.register("failed_lines", lines)
+            written = {name: self._without_failed(path) for name, path in temporary.items()}
+            self.connection.unregister("failed_lines")
+        return written, failed, self._rows_used(written, failed)
+
+    def _failed_of_several(self, marked: list[int]) -> list[_Failed]:
+        """The rows that failed for any entity; `marked`: the entities with such rows."""
+        bad = " union ".join(f"select r from ({self.queries[i].rows}) where failure is not null" for i in marked)
         self.connection.execute(f"create or replace temp table failed_rows as {bad}")
         offsets, failures = 0, []
         for index, query in enumerate(self.queries):
-            key = "row_key" if query.entity.is_state else "cast(null as varchar) as row_key"
-            failures.append(
-                f"select r, line_number, failure + {offsets} as failure, {key} from rows_{index} "
-                "where r in (select r from failed_rows)"
-            )
+            if index in marked or query.entity.is_state:
+                key = "row_key" if query.entity.is_state else "cast(null as varchar) as row_key"
+                failures.append(
+                    f"select r, line_number, failure + {offsets} as failure, {key} from ({query.rows}) "
+                    "where r in (select r from failed_rows)"
+                )
             offsets += len(query.checks)
-        failed = self._failed(
+        return self._failed(
             "select r, min(line_number) as line_number, min(failure) as failure, min(row_key) as row_key "
             f"from ({' union all '.join(failures)}) group by r"
         )
-        entity_rows = {}
-        kept = []
-        for index, query in enumerate(self.queries):
-            rows = f"select * from rows_{index}"
-            if failed:
-                rows += " where r not in (select r from failed_rows)"
-            kept.append(f"select r from ({rows})")
-            entity_rows[query.entity.name] = self._copy(query, rows, temporary[query.entity.name])
-        rows_landed = self._count(f"select count(*) from ({' union '.join(kept)})")
-        return entity_rows, failed, rows_landed
+
+    def _without_failed(self, path: Path) -> int:
+        kept = path.with_name(path.name + ".kept")
+        row = self.connection.execute(
+            f"copy (select * from read_parquet({literal(str(path))}) "
+            f"where line_number not in (select line from failed_lines)) to {literal(str(kept))} ({_PARQUET})"
+        ).fetchone()
+        kept.replace(path)
+        return int(row[0]) if row else 0
+
+    def _rows_used(self, written: dict[str, int], failed: list[_Failed]) -> int:
+        """Rows that make a row of some entity, failed ones aside."""
+        if name := self._always():
+            return written[name]
+        return self._count(f"select count(*) from ({self._used()})") - len(failed)
+
+    def _always(self) -> str | None:
+        """An entity that every row makes one row of, unless it is filtered."""
+        return next(
+            (entity.name for entity, delivery in self.source.entities() if not (delivery.when or delivery.each)), None
+        )
+
+    def _used(self) -> str:
+        return " union ".join(f"select r from ({query.rows})" for query in self.queries)
 
     def _failed(self, query: str) -> list[_Failed]:
         rows = self.connection.execute(
@@ -779,14 +840,14 @@ class _Rows:
     def _check_tolerance(self, record: FileRecord, failed: list[_Failed]) -> None:
         meant = record.rows_read - record.rows_filtered
         share = record.rows_quarantined / meant if meant else 0.0
-        if share <= self.source.tolerated_bad_rows:
+        if share <= self.source.most_bad_rows:
             return
         self._write_quarantine(failed[:SHOWN_OF_REFUSED], record.batch_id, SHOWN_OF_REFUSED)
         rule, column, count, line = self._most_common(failed)
         where = f' on column "{column}"' if column else ""
         raise _Refusal(
             f"{record.rows_quarantined} of {meant} rows are bad ({share:.1%}, tolerated "
-            f"{self.source.tolerated_bad_rows:.1%}), most by rule {rule}{where} ({count}); {_remedy(rule)}",
+            f"{self.source.most_bad_rows:.1%}), most by rule {rule}{where} ({count}); {_remedy(rule)}",
             record,
             line,
         )

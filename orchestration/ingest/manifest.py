@@ -83,6 +83,7 @@ class FileRecord:
     warnings: tuple[str, ...] = ()
     stored_as: str = ""
     ingested_at: dt.datetime = dt.datetime(1970, 1, 1)
+    run_id: str = ""  # of the run (or replay) that wrote the row; the registry stamps it
 
     @property
     def adds_up(self) -> bool:
@@ -94,7 +95,7 @@ class FileRecord:
         return (self.business_on, self.available_on, self.ingested_at, self.file_name, self.sha256)
 
 
-_NAMES = tuple(FILES.columns)
+_NAMES = (*FILES.columns, "run_id")
 
 
 def read(connection: Connection, workspace: Workspace) -> list[FileRecord]:
@@ -111,6 +112,7 @@ def _from_row(row: dict[str, object]) -> FileRecord:
     row["entity_rows"] = json.loads(str(row["entity_rows"] or "{}"))
     row["columns"] = tuple(json.loads(str(row["columns"] or "[]")))
     row["warnings"] = tuple(json.loads(str(row["warnings"] or "[]")))
+    row["run_id"] = row["run_id"] or ""
     return FileRecord(**row)  # type: ignore[arg-type]
 
 
@@ -122,7 +124,7 @@ def append(
         return
     told = []
     for record in records:
-        row = {item.name: getattr(record, item.name) for item in fields(FileRecord)}
+        row = {item.name: getattr(record, item.name) for item in fields(FileRecord) if item.name in FILES.columns}
         row["entity_rows"] = json.dumps(record.entity_rows or {}, sort_keys=True)
         row["columns"] = json.dumps(record.columns, ensure_ascii=False)
         row["warnings"] = json.dumps(record.warnings, ensure_ascii=False)
@@ -146,6 +148,54 @@ def effective(records: Iterable[FileRecord], as_of_on: dt.date | None = None) ->
         if present is None or record.order > present.order:
             chosen[stream] = record
     return sorted(chosen.values(), key=lambda record: (record.source, *record.order))
+
+
+#: What went wrong with a file, so that its rows are missing until somebody mends it.
+UNSETTLED = ("refused", "unreadable", "unmatched", "draft", "not_fetched")
+
+
+def still_open(records: Iterable[FileRecord]) -> set[int]:
+    """The places, in the order given (that of `read`), of the rows that tell of something nobody has mended yet.
+
+    A later row of the same file tells of it in its stead. Else it is mended by a later delivery of the same date and
+    part; a full delivery also by a later full one, which holds everything; what was not fetched by anything that
+    came since.
+    """
+    told = list(records)
+    last_of: dict[tuple[str, str], int] = {}
+    landed: dict[str, list[int]] = {}
+    for place, record in enumerate(told):
+        last_of[record.sha256, record.file_name] = place
+        if record.status == "landed" or (record.status in ("duplicate", "header_only") and record.source):
+            landed.setdefault(record.source, []).append(place)
+    return {
+        place
+        for place, record in enumerate(told)
+        if record.status in UNSETTLED
+        and last_of[record.sha256, record.file_name] == place
+        and not any(_mends(told[other], record) for other in landed.get(record.source, []))
+    }
+
+
+def came_again(record: FileRecord, records: Iterable[FileRecord]) -> bool:
+    """Whether another file of the same source, date and part landed after this one."""
+    return any(
+        other.status == "landed"
+        and (other.source, other.business_on, other.part) == (record.source, record.business_on, record.part)
+        and other.ingested_at > record.ingested_at
+        for other in records
+    )
+
+
+def _mends(other: FileRecord, record: FileRecord) -> bool:
+    """Whether a delivery of the same source makes up for one that went wrong."""
+    if record.status == "not_fetched":
+        return other.ingested_at > record.ingested_at
+    if other.status != "landed" or other.part != record.part:
+        return False
+    if other.business_on == record.business_on:
+        return came_again(record, (other,))
+    return record.delivery == "full" and other.delivery == "full" and other.business_on > record.business_on
 
 
 def with_status(record: FileRecord, status: str, message: str) -> FileRecord:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ import python_calamine
 
 from orchestration.contracts.loader import did_you_mean
 from orchestration.contracts.source import Source
-from orchestration.ingest import textfile
+from orchestration.ingest import jsonfile, textfile
 from orchestration.ingest.conversions import Blanks, JsonPaths, RowSource, json_path
 from orchestration.ingest.problems import refused, unreadable
 from orchestration.ingest.textfile import LONGEST_LINE, LONGEST_RAW, TextStats
@@ -32,8 +33,8 @@ from orchestration.warehouse import Connection, literal, quote
 
 #: More columns than this is taken for a wrong delimiter.
 MOST_COLUMNS = 4096
-#: A JSON document is read whole; a larger one should come as JSON lines.
-LARGEST_DOCUMENT = 256 * 1024 * 1024
+#: A JSON document that is not as it should be is read whole, to tell what is wrong; a larger one is not.
+LARGEST_DOCUMENT = 64 * 1024 * 1024
 #: An xlsx workbook is read whole.
 LARGEST_WORKBOOK = 1024 * 1024 * 1024
 _RAW = "raw_rows"
@@ -104,6 +105,7 @@ class RawFile:
     encoding: str | None = None
     delimiter: str | None = None
     has_nul: bool = False
+    has_unknown: bool = False  # bytes of another encoding: see `textfile.UNKNOWN`
     blanks: Blanks = "any"
     line_number: str = "rowid + 1"
     text_path: Path | None = None
@@ -142,7 +144,7 @@ class RawFile:
     def row_source(self, delivery: Any = None) -> RowSource:
         """How conversions find the columns, for one entity."""
         if self.is_nested:
-            paths = JsonPaths(has_elements=delivery is not None and delivery.each is not None, aliases=self.aliases)
+            paths = JsonPaths(depth=len(delivery.array_steps) if delivery else 0, aliases=self.aliases)
             return RowSource(
                 _RAW, self.line_number, paths.find, is_nested=True, is_typed=True, paths=paths,
                 blanks=self.blanks,
@@ -170,7 +172,7 @@ class RawFile:
             f"select rowid, left({self.raw_sql}, {LONGEST_RAW}) from {_RAW} where rowid in (select r from wanted_rows)"
         ).fetchall()
         connection.unregister("wanted_rows")
-        return dict(found)
+        return {row: textfile.shown(text) for row, text in found}
 
     def _last_lines(self, firsts: list[int]) -> dict[int, int]:
         if self.record_lines is None:
@@ -201,6 +203,7 @@ def _telling_of(file_format: str) -> Iterator[None]:
     except duckdb.Error as error:
         # DuckDB quotes the offending line further down its message: only the first line is safe to show.
         first = str(error).splitlines()[0].split("Original Line")[0][:200]
+        first = re.sub(r"'[^']*/[^']*'", "the file", first)  # where it lies on this machine is nobody's business
         raise unreadable(f"it cannot be read as {file_format} ({first}); check format, delimiter and quote") from error
 
 
@@ -230,7 +233,7 @@ def _read_csv(connection: Connection, path: Path, stats: TextStats, source: Sour
     expressions, kept, warnings = _place_columns(source, told)
     raw = RawFile(
         0, tuple(told), warnings=warnings, kept=kept, encoding=layout.encoding, delimiter=layout.delimiter,
-        has_nul=stats.nuls > 0, _expressions=expressions,
+        has_nul=stats.nuls > 0, has_unknown=stats.has_unknown, _expressions=expressions,
     )  # fmt: skip
     escape = layout.escape or layout.quote or ""
     dialect = f"delim={literal(layout.delimiter)}, quote={literal(layout.quote or '')}, escape={literal(escape)}"
@@ -372,15 +375,6 @@ def _place_columns(source: Source, names: list[str]) -> tuple[dict[str, str], tu
     return expressions, tuple(kept), warnings
 
 
-def _scan_text(
-    connection: Connection, path: Path, width: int, skipped: int, dialect: str, columns: list[int] | None
-) -> None:
-    """Fill the raw table from a plain text file, as texts; what is no row goes to the rejects table."""
-    _forget_rejected(connection)
-    relation = _relation(path, width, skipped, dialect)
-    connection.execute(f"create temp table {_RAW} as select {_chosen(columns)} from {relation}")
-
-
 def _chosen(columns: list[int] | None) -> str:
     return ", ".join(f"c{index}" for index in columns) if columns else "c0"
 
@@ -415,7 +409,7 @@ def _rejects(connection: Connection, path: Path, lines_before: int) -> list[Reje
     rejects = []
     for (_, kind, message, text), number in zip(found, numbers, strict=True):
         kind = kind or "LINE SIZE OVER MAXIMUM"
-        rule = _RULES.get(kind, "format")
+        rule = "encoding" if textfile.UNKNOWN in (text or "") else _RULES.get(kind, "format")
         reason = {
             "columns": (message or "")
             .replace("Expected Number of Columns", "columns expected")
@@ -430,7 +424,12 @@ def _rejects(connection: Connection, path: Path, lines_before: int) -> list[Reje
         for index, line in enumerate(lines):
             swallowed = "" if index == 0 else f" (swallowed by the quote opened on line {number + lines_before})"
             rejects.append(
-                Reject(number + lines_before + index, rule, reason + swallowed, line[:LONGEST_RAW].rstrip("\r"))
+                Reject(
+                    number + lines_before + index,
+                    rule,
+                    reason + swallowed,
+                    textfile.shown(line[:LONGEST_RAW].rstrip("\r")),
+                )
             )
     return rejects
 
@@ -496,73 +495,143 @@ def _shifted(offset: int, rejected: list[int], place: str = "rowid") -> str:
 _ONE_VALUE = "delim='\x1e\x1f', quote='', escape=''"
 
 
-def _scan_lines(
+class _Lines:
+    """The raw table with one line a row, as `line`; `number` is the SQL of a row's line.
+
+    The table is only written a second time when something has to leave it.
+    """
+
+    def __init__(self, connection: Connection, path: Path, skipped: int) -> None:
+        self.connection = connection
+        _forget_rejected(connection)
+        relation = _relation(path, 1, skipped, _ONE_VALUE)
+        connection.execute(f"create temp table {_RAW} as select c0 as line from {relation}")
+        self.rejects = _rejects(connection, path, 0)
+        self.number = _shifted(skipped, [reject.line_number - skipped for reject in self.rejects])
+        if self._is_any(_IS_BLANK):
+            self._keep(f"not ({_IS_BLANK})")
+
+    def _is_any(self, test: str) -> bool:
+        return self.connection.execute(f"select 1 from {_RAW} where {test} limit 1").fetchone() is not None
+
+    def _keep(self, test: str) -> None:
+        self.connection.execute(
+            f"create or replace temp table good_rows as select line, {self.number} as line_at from {_RAW} where {test}"
+        )
+        self.connection.execute(f"drop table {_RAW}")
+        self.connection.execute(f"alter table good_rows rename to {_RAW}")
+        self.number = "line_at"
+
+    def split_off(self, test: str, rule: str, reason: str) -> None:
+        """Rows that satisfy a test are rejects."""
+        found = self.connection.execute(
+            f"select {self.number} as line_at, left(line, {LONGEST_RAW}) from {_RAW} where {test} order by line_at"
+        ).fetchall()
+        if found:
+            self._keep(f"not ({test})")
+        self.rejects += [Reject(int(line), rule, reason, textfile.shown(text)) for line, text in found]
+
+    def split_off_no_objects(self, what: str) -> None:
+        # Each test parses every line: one that goes for both tells whether there is anything to look for.
+        if self._is_any(f"not (starts_with(ltrim(line, {literal(_LAYOUT)}), '{{') and json_valid(line))"):
+            self.split_off("not json_valid(line)", "json", f"this {what} is not valid JSON")
+            self.split_off("json_type(line) <> 'OBJECT'", "json", f"this {what} is no JSON object")
+
+    @property
+    def rows(self) -> int:
+        return _count(self.connection)
+
+
+#: Blanks between what a line holds and its ends.
+_LAYOUT = " \t\r"
+_IS_BLANK = "line is null or regexp_full_match(line, '[ \\t\\r]*')"
+
+
+def _lines_of(
     connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path, skipped: int
-) -> tuple[Path, list[Reject], TextStats]:
+) -> tuple[_Lines, TextStats]:
     textfile.check_is_text(stats, source.file.encoding)
     plain, stats = textfile.plain_text(path, stats, source.file.encoding, scratch)
-    _scan_text(connection, plain, 1, skipped, _ONE_VALUE, [0])
-    rejects = _rejects(connection, plain, 0)
-    connection.execute(f"alter table {_RAW} rename to all_lines")
-    number = _shifted(skipped, [reject.line_number - skipped for reject in rejects])
-    connection.execute(
-        f"create temp table {_RAW} as select c0 as line, {number} as line_at from all_lines where trim(c0) <> ''"
-    )
-    connection.execute("drop table all_lines")
-    return plain, rejects, stats
+    return _Lines(connection, plain, skipped), stats
 
 
 def _read_fixed(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
     layout = source.file
     fields = layout.fields or {}
-    _, rejects, stats = _scan_lines(connection, path, stats, source, scratch, layout.skip_lines)
+    lines, stats = _lines_of(connection, path, stats, source, scratch, layout.skip_lines)
     least = max(first for first, _ in fields.values())
     most = max(first + width - 1 for first, width in fields.values())
-    rejects += _split_off(
-        connection, f"length(line) < {least}", "columns", f"the line is shorter than {least} characters"
-    )
-    rejects += _split_off(
-        connection, f"length(rtrim(line)) > {most}", "columns", f"the line is longer than {most} characters"
-    )
+    lines.split_off(f"length(line) < {least}", "columns", f"the line is shorter than {least} characters")
+    lines.split_off(f"length(rtrim(line)) > {most}", "columns", f"the line is longer than {most} characters")
     expressions = {name: f"substr(line, {first}, {width})" for name, (first, width) in fields.items()}
     return RawFile(
-        _count(connection), tuple(fields), rejects, encoding=layout.encoding, has_nul=stats.nuls > 0,
+        lines.rows, tuple(fields), lines.rejects, encoding=layout.encoding, has_nul=stats.nuls > 0,
+        has_unknown=stats.has_unknown,
         blanks="any" if stats.has_odd_spaces else "spaces",
-        line_number="line_at", raw_sql="line", _expressions=expressions,
+        line_number=lines.number, raw_sql="line", _expressions=expressions,
     )  # fmt: skip
-
-
-def _split_off(connection: Connection, test: str, rule: str, reason: str) -> list[Reject]:
-    found = connection.execute(
-        f"select line_at, left(line, {LONGEST_RAW}) from {_RAW} where {test} order by line_at"
-    ).fetchall()
-    if found:
-        connection.execute(f"create or replace temp table good_rows as select * from {_RAW} where not ({test})")
-        connection.execute(f"drop table {_RAW}")
-        connection.execute(f"alter table good_rows rename to {_RAW}")
-    return [Reject(int(line), rule, reason, text) for line, text in found]
 
 
 def _read_json_lines(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
-    _, rejects, stats = _scan_lines(connection, path, stats, source, scratch, 0)
-    rejects += _split_off(connection, "not json_valid(line)", "json", "this line is not valid JSON")
-    rejects += _split_off(connection, "json_type(line) <> 'OBJECT'", "json", "this line is no JSON object")
-    raw = RawFile(
-        _count(connection), (), rejects, encoding=source.file.encoding, line_number="line_at", raw_sql="line",
-        is_nested=True, is_typed=True, blanks="any" if stats.has_odd_spaces or stats.has_backslash else "spaces",
-    )  # fmt: skip
+    lines, stats = _lines_of(connection, path, stats, source, scratch, 0)
+    lines.split_off_no_objects("line")
+    raw = _nested(lines, stats, source)
     _check_paths(connection, raw, source)
     return raw
 
 
+def _nested(lines: _Lines, stats: TextStats, source: Source) -> RawFile:
+    return RawFile(
+        lines.rows, (), lines.rejects, encoding=source.file.encoding, line_number=lines.number, raw_sql="line",
+        has_unknown=stats.has_unknown,
+        is_nested=True, is_typed=True, blanks="any" if stats.has_odd_spaces or stats.has_backslash else "spaces",
+    )  # fmt: skip
+
+
 def _read_json(connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path) -> RawFile:
-    textfile_stats = stats
-    if textfile_stats.size > LARGEST_DOCUMENT:
-        raise refused(
-            f"a JSON document larger than {LARGEST_DOCUMENT // 2**20} MB; ask for JSON lines (one row per line)"
-        )
     if stats.size == 0:
         raise unreadable("the file is empty; ask for it again")
+    raw = _elements_as_lines(connection, path, stats, source, scratch)
+    if raw is None:
+        # A parser can tell what is odd about it.
+        raw = _parsed_document(connection, path, stats, source)
+    _check_paths(connection, raw, source)
+    return raw
+
+
+def _elements_as_lines(
+    connection: Connection, path: Path, stats: TextStats, source: Source, scratch: Path
+) -> RawFile | None:
+    """The rows of a document whose brackets are as they should be; None: there is something to tell about it."""
+    layout, target = source.file, scratch / "elements.txt"
+    is_utf8 = layout.encoding in ("utf-8", "utf-8-sig", "ascii")
+    if is_utf8 and not stats.is_utf8:
+        if stats.size > LARGEST_DOCUMENT:
+            raise unreadable(f"it holds bytes that are not {layout.encoding}; declare the encoding of the file")
+        return None
+    blocks = textfile.as_utf8(path, "utf-8" if is_utf8 else layout.encoding, is_clean=is_utf8)
+    elements = jsonfile.write_elements(blocks, layout.rows_at, target)
+    if elements is None:
+        return None
+    lines = _Lines(connection, target, 0)
+    if lines.rows + len(lines.rejects) != elements:
+        if stats.size > LARGEST_DOCUMENT:
+            raise unreadable("this is not valid JSON (a comma without an element); is the file complete?")
+        return None
+    lines.split_off_no_objects("element")
+    if stats.size <= LARGEST_DOCUMENT and any(
+        reject.rule != "json" or "valid" in reject.reason for reject in lines.rejects
+    ):
+        return None
+    return _nested(lines, stats, source)
+
+
+def _parsed_document(connection: Connection, path: Path, stats: TextStats, source: Source) -> RawFile:
+    if stats.size > LARGEST_DOCUMENT:
+        raise refused(
+            f"the rows of this JSON document are not found (rows_at, and brackets that close), and it is larger than "
+            f"{LARGEST_DOCUMENT // 2**20} MB; ask for JSON lines (one row per line)"
+        )
     try:
         document = json.loads(
             path.read_bytes().decode(source.file.encoding).removeprefix("\ufeff"),
@@ -583,16 +652,19 @@ def _read_json(connection: Connection, path: Path, stats: TextStats, source: Sou
             "line_at": pa.array(range(1, len(items) + 1), pa.int64()),
         }
     )
+    connection.execute(f"drop table if exists {_RAW}")
     connection.register("items", table)
-    connection.execute(f"create temp table {_RAW} as select * from items")
+    connection.execute(f"create temp table {_RAW} as select * from items where json_type(line) = 'OBJECT'")
     connection.unregister("items")
-    rejects = _split_off(connection, "json_type(line) <> 'OBJECT'", "json", "this element is no JSON object")
-    raw = RawFile(
+    rejects = [
+        Reject(place, "json", "this element is no JSON object", json.dumps(item, ensure_ascii=False)[:LONGEST_RAW])
+        for place, item in enumerate(items, start=1)
+        if not isinstance(item, dict)
+    ]
+    return RawFile(
         _count(connection), (), rejects, encoding=source.file.encoding, line_number="line_at", raw_sql="line",
         is_nested=True, is_typed=True,
     )  # fmt: skip
-    _check_paths(connection, raw, source)
-    return raw
 
 
 def _rows_at(document: Any, path: str | None) -> list[Any]:

@@ -56,8 +56,8 @@ def replay(
     Takes the rows to mend into account when that file is there, and puts it away. Call under the run lock.
     """
     chosen = {name: source for name, source in sources.items() if only is None or name in only}
-    _return_refused(workspace, chosen)
     corrected = _correct_files(workspace, chosen)
+    left = _return_refused(workspace, chosen)
     first = ingest(
         workspace, sources, company,
         received_on=received_on, is_forward=True, run_id=run_id, progress=progress, settle_seconds=0, is_fetching=False,
@@ -68,15 +68,37 @@ def replay(
                 _read_again(night, record, chosen[record.source])
     second = night.report()
     return IngestReport(
-        received_on, True, first.files + second.files, first.errors + second.errors, first.warnings + second.warnings
-    )
+        received_on, True, first.files + second.files, first.errors + second.errors,
+        (*left, *first.warnings, *second.warnings),
+    )  # fmt: skip
 
 
-def _return_refused(workspace: Workspace, sources: Mapping[str, Source]) -> None:
-    folder = workspace.quarantine / "files"
+def _return_refused(workspace: Workspace, sources: Mapping[str, Source]) -> tuple[str, ...]:
+    """Put refused files back into the inbox; returns what is said of those that stay.
+
+    A file that was delivered again since stays: it would supersede what came in its stead. So does one whose name a
+    file of the inbox has by now.
+    """
+    connection = warehouse.connect()
+    try:
+        records = manifest.read(connection, workspace)
+    finally:
+        connection.close()
+    last = {record.stored_as: record for record in records if record.status in ("refused", "unreadable")}
+    told = []
     for name in sorted(sources):
-        for path in sorted((folder / name).glob("*-*")):
-            inbox.move(path, workspace.inbox / path.name.split("-", 1)[1])
+        for path in sorted((workspace.quarantine / "files" / name).glob("*-*")):
+            record = last.get(str(path.relative_to(workspace.data)))
+            if record is not None and manifest.came_again(record, records):
+                continue
+            target = workspace.inbox / path.name.split("-", 1)[1]
+            if target.exists():
+                told.append(
+                    f"{target.name}: a file of this name waits in the inbox; the refused one stays in quarantine"
+                )
+                continue
+            inbox.move(path, target)
+    return tuple(told)
 
 
 def _read_again(night: Night, record: FileRecord, source: Source) -> None:
@@ -204,6 +226,11 @@ def _write_corrected(
         end = "\r" if lines[number - 1].endswith("\r") else ""
         lines[number - 1 : number - 1 + span] = [mended + end]
     target = workspace.inbox / record.file_name.removesuffix(".gz")
+    for waiting in (target, workspace.inbox / record.file_name):
+        if waiting.exists():
+            raise UsageError(
+                f"{waiting}: a newer file of this name waits in the inbox; `rcu run` first, then `rcu replay`"
+            )
     content_bytes = joint.join(lines).encode(source.file.encoding, "surrogateescape")
     if record.file_name.lower().endswith(".gz"):
         content_bytes, target = gzip.compress(content_bytes, mtime=0), workspace.inbox / record.file_name

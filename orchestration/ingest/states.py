@@ -38,6 +38,10 @@ def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_
         heard = [record for record in known if record.source == name]
         files = [record for record in heard if record.status == "landed"]
         last = max((record.business_on for record in files), default=None)
+        # A header alone, or the same content again, is news of a source that has nothing to tell.
+        last_heard = max(
+            (r.business_on for r in heard if r.status in ("landed", "duplicate", "header_only")), default=None
+        )
         states.append(
             SourceState(
                 source=name,
@@ -47,7 +51,7 @@ def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_
                 last_business_on=last,
                 last_received_on=max((record.received_on for record in files), default=None),
                 state=_drafted(source)
-                + _state(source, last, as_of_on)
+                + _state(source, last, last_heard, as_of_on)
                 + _standing_in(heard, last, as_of_on)
                 + _fetching(workspace, source),
             )
@@ -56,21 +60,38 @@ def source_states(workspace: Workspace, sources: Mapping[str, Source], *, as_of_
 
 
 def refused_files(workspace: Workspace, limit: int = 20) -> list[FileRecord]:
-    """The last files that did not land (nor did since, by replay), newest first; each content once."""
-    last: dict[str, FileRecord] = {}
-    for record in reversed(_manifest(workspace)):
-        last.setdefault(record.sha256 + record.file_name, record)
-    # What was not fetched is no file; its source's state tells of the last time.
-    return [record for record in last.values() if record.status not in ("landed", "duplicate", "not_fetched")][:limit]
+    """The files that did not land, and that nothing has mended since, newest first; each content once."""
+    known = _manifest(workspace)
+    unmended = manifest.still_open(known)
+    last_landed = {record.source: record.ingested_at for record in known if record.status == "landed"}
+    told: dict[str, FileRecord] = {}
+    for place, record in reversed(list(enumerate(known))):
+        # What was not fetched is no file; its source's state tells of the last time.
+        is_trouble = place in unmended and record.status != "not_fetched"
+        is_hollow = record.status == "header_only" and record.ingested_at >= last_landed.get(
+            record.source, record.ingested_at
+        )
+        if is_trouble or is_hollow:
+            told.setdefault(record.sha256 + record.file_name, record)
+    return list(told.values())[:limit]
 
 
-def _state(source: Source, last: dt.date | None, as_of_on: dt.date) -> str:
-    if last is None:
+def rows_in_quarantine(workspace: Workspace, only: frozenset[str] | None = None) -> int:
+    """Rows of the deliveries that count which are still refused, of all sources or of `only` some."""
+    counting = manifest.effective(_manifest(workspace))
+    return sum(record.rows_quarantined for record in counting if only is None or record.source in only)
+
+
+def _state(source: Source, last: dt.date | None, last_heard: dt.date | None, as_of_on: dt.date) -> str:
+    """`last`: of rows that landed; `last_heard`: of any delivery, one without anything new too."""
+    if last_heard is None:
         return "never delivered" + (" (required)" if source.required else "")
-    age = (as_of_on - last).days
+    age = (as_of_on - last_heard).days
     if source.cadence_days is None:
         return f"{age} days old" if age > 1 else "fresh"
-    return f"late: {age} days old, expected every {source.cadence_days}" if age > source.cadence_days else "fresh"
+    if age > source.cadence_days:
+        return f"late: {age} days old, expected every {source.cadence_days}"
+    return "fresh" if last == last_heard else f"fresh, nothing new since {last}" if last else "fresh, no row yet"
 
 
 def _drafted(source: Source) -> str:

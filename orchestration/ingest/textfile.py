@@ -26,6 +26,11 @@ LONGEST_LINE = 8 * 1024 * 1024
 #: Raw text kept in quarantine for one row.
 LONGEST_RAW = 16 * 1024
 
+#: Stands for bytes that the declared encoding does not know: a code point that no text may hold. The csv reader of
+#: DuckDB can break on such bytes, and takes all that is open with it.
+UNKNOWN = "\ufdd0"
+_UNKNOWN = UNKNOWN.encode()
+
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or an xlsx workbook",
     b"PAR1": "a Parquet file",
@@ -65,9 +70,13 @@ class TextStats:
     edges: tuple[bytes, ...] = ()  # pairs of bytes that mean: a space at the edge of a value
     has_edge_spaces: bool = False
     head: bytes = b""
+    has_unknown: bool = False  # holds `UNKNOWN`
     longest_open: int = 0
     long_line: int | None = None  # number of the first line that is too long
     _last: bytes = field(default=b"", repr=False)
+    _decoder: codecs.IncrementalDecoder | None = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")(), repr=False
+    )
 
     def feed(self, block: bytes) -> None:
         if len(self.head) < 65536:
@@ -82,6 +91,8 @@ class TextStats:
             self.pairs += 1
         if b"\0" in block:
             self.nuls += block.count(b"\0")
+        self._check_utf8(block)
+        self.has_unknown = self.has_unknown or (_UNKNOWN[:1] in block and _UNKNOWN in block)
         # Only UTF-8 is looked at: another encoding is made UTF-8 before it is read.
         self.has_odd_spaces = self.has_odd_spaces or any(space[:1] in block and space in block for space in _ODD_SPACES)
         self.has_backslash = self.has_backslash or b"\\" in block
@@ -89,7 +100,7 @@ class TextStats:
             self.has_edge_spaces = self._edge_space_in(block)
         if self.long_line is None:
             if feeds or returns:
-                self.longest_open = len(block) - 1 - max(block.rfind(b"\n"), block.rfind(b"\r"))
+                self.longest_open = len(block) - 1 - max(block.rfind(b"\n"), block.rfind(b"\r") if returns else -1)
             else:
                 self.longest_open += len(block)
             if self.longest_open > LONGEST_LINE:
@@ -97,6 +108,19 @@ class TextStats:
         self.line_feeds += feeds
         self.returns += returns
         self._last = block[-1:]
+
+    def _check_utf8(self, block: bytes) -> None:
+        if self._decoder is None or (block.isascii() and not self._decoder.getstate()[0]):
+            return
+        try:
+            self._decoder.decode(block)
+        except UnicodeDecodeError:
+            self._decoder = None
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether all bytes were UTF-8, none cut at the end."""
+        return self._decoder is not None and not self._decoder.getstate()[0]
 
     def _edge_space_in(self, block: bytes) -> bool:
         """Whether a space stands beside a delimiter, a quote or a line end."""
@@ -196,14 +220,14 @@ def plain_text(
     """A file that the csv reader takes: UTF-8, one kind of line end, no byte order mark.
 
     The file itself when it is so already, else a copy in `scratch`. Bytes that the encoding does not know
-    are carried over as they are: they make their own line unreadable, and no other.
+    become `UNKNOWN`: they make their own line unreadable, and no other.
     """
     is_utf8 = encoding in ("utf-8", "utf-8-sig", "ascii")
-    if is_utf8 and stats.has_plain_line_ends and not stats.has_mark:
+    if is_utf8 and stats.has_plain_line_ends and not stats.has_mark and stats.is_utf8:
         return path, stats
     target, told = scratch / "plain.txt", TextStats(edges=edges)
     with target.open("wb") as out:
-        for block in _single_line_ends(_as_utf8(path, "utf-8" if is_utf8 else encoding)):
+        for block in _single_line_ends(as_utf8(path, "utf-8" if is_utf8 else encoding, is_clean=stats.is_utf8)):
             told.feed(block)
             out.write(block)
     if told.size and told.long_line is not None:
@@ -211,25 +235,39 @@ def plain_text(
     return target, told
 
 
-def _as_utf8(path: Path, encoding: str) -> Iterator[bytes]:
-    if encoding == "utf-8":
+def as_utf8(path: Path, encoding: str, *, is_clean: bool = False) -> Iterator[bytes]:
+    """The bytes of a text file as UTF-8, without byte order mark; what the encoding does not know as `UNKNOWN`.
+
+    `is_clean`: the bytes are UTF-8 for sure. Raises FileProblem where an encoding of wide characters is broken, as all
+    that follows may be.
+    """
+    if encoding == "utf-8" and is_clean:
         is_first = True
         for block in blocks(path):
             yield block.removeprefix(codecs.BOM_UTF8) if is_first else block
             is_first = False
         return
-    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
-    done = 0
+    is_wide = encoding.startswith(("utf-16", "utf-32"))
+    codecs.register_error("mark_unknown", _mark_unknown)
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict" if is_wide else "mark_unknown")
+    done, is_first = 0, True
     try:
         for block in blocks(path):
-            yield decoder.decode(block).removeprefix("\ufeff").encode("utf-8", "surrogateescape")
-            done += len(block)
-        yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+            text = decoder.decode(block)
+            yield (text.removeprefix("\ufeff") if is_first else text).encode("utf-8", "surrogatepass")
+            done, is_first = done + len(block), False
+        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
     except UnicodeError as error:
         at = done + getattr(error, "start", 0)
         raise unreadable(
             f"byte {at} cannot be read as {encoding}; the file is truncated, or its encoding is another one"
         ) from None
+
+
+def _mark_unknown(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return UNKNOWN, error.end
 
 
 def _single_line_ends(stream: Iterator[bytes]) -> Iterator[bytes]:
@@ -417,4 +455,9 @@ def raw_lines(path: Path, wanted: dict[int, int]) -> dict[int, str]:
                 position += 1
                 if position == len(firsts):
                     break
-    return {first: text.rstrip("\r\n") for first, text in found.items()}
+    return {first: shown(text.rstrip("\r\n")) for first, text in found.items()}
+
+
+def shown(text: str) -> str:
+    """A text as people see it: what no encoding knows as a replacement character."""
+    return text.replace(UNKNOWN, "\ufffd")

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
-from orchestration.ingest.drafting.sampling import ColumnSample
+from orchestration.ingest.drafting.sampling import CIVILITIES, ColumnSample
 
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[a-z]{2,}$", re.IGNORECASE)
 _PHONE = re.compile(r"(?:\+|00)?[\d().\s/-]{8,22}$")
 _NUMBER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:[ .,'\u00a0\u202f]\d{3})+)(?:([.,])\d+)?$")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:([ .,'\u00a0\u202f])\d{3})+(?:[.,]\d{1,2})?$")
+_UNITS = r"€|\$|£|EUR|USD|GBP|CHF|[Ee]uros?|%"
+_WITH_UNIT = re.compile(rf"(?:({_UNITS})\s*)?([-+]?\s*\d[\d .,'\u00a0\u202f]*?)\s*({_UNITS})?$")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?$")
 _NULLS = frozenset({"null", "n/a", "na", "nan", "none", "\\n", "-", "--", "#n/a", "nd", "n.c.", "nc", "?", "(null)"})
 _MOST_DISTINCT = 24
@@ -54,6 +56,7 @@ class Content:
     date: DateReading | None = None
     decimal: str | None = None
     thousands: str | None = None
+    unit: str | None = None  # what stands beside the numbers
     nulls: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     most_words: float = 0.0  # mean number of words of a value
@@ -98,8 +101,9 @@ def look_at(column: ColumnSample) -> Content:
     if len(few) <= _MOST_DISTINCT and (len(few) * 2 <= len(values) or len(values) < 12) and told.longest <= 40:
         told.words = tuple(few)
     probe = few if len(few) <= _PROBE else sorted(counts)[:: len(few) // _PROBE][:_PROBE]
+    told.unit, bare = _without_unit(probe)
     tests: dict[str, Callable[[str], object]] = {
-        "email": _EMAIL.match, "phone": _is_phone, "number": _NUMBER.match, "iso": _ISO.match,
+        "email": _EMAIL.match, "phone": _is_phone, "number": lambda value: _NUMBER.match(bare[value]), "iso": _ISO.match,
         "postal": re.compile(r"(?:[A-Z]-?)?\d{4,5}$").match,
         "postal_city": re.compile(r"\d{4,5}\s+\D+").match,
         "integer": re.compile(r"[-+]?\d+$").match, "url": re.compile(r"https?://").match,
@@ -117,8 +121,19 @@ def look_at(column: ColumnSample) -> Content:
     weight = sum(counts[value] for value in probe)
     told.shares = {name: sum(counts[v] for v in probe if test(v)) / weight for name, test in tests.items()}
     told.date = _read_dates(values)
-    _read_separators(told, probe)
+    _read_separators(told, list(bare.values()))
     return told
+
+
+def _without_unit(values: list[str]) -> tuple[str | None, dict[str, str]]:
+    """(the unit that most numbers bear, each value without it)."""
+    found = {value: _WITH_UNIT.match(value) for value in values}
+    units = Counter(match.group(1) or match.group(3) for match in found.values() if match)
+    units.pop(None, None)
+    if not units or sum(units.values()) * 2 < len(values):
+        return None, {value: value for value in values}
+    unit = max(sorted(units), key=lambda one: units[one])
+    return unit, {value: match.group(2) if match else value for value, match in found.items()}
 
 
 def _upper_then_lower(value: str) -> bool:
@@ -135,7 +150,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-CIVILITIES = _words("m mr mme mlle madame monsieur mademoiselle mrs ms miss dr mx mister")
 COUNTRIES = _words(
     "fr france fra be belgique belgium bel ch suisse switzerland lu luxembourg de allemagne germany deu es espagne spain "
     "esp it italie italy ita gb uk nl pays-bas netherlands pt portugal us usa"
@@ -149,6 +163,10 @@ FIRST_NAMES = _words(
     "caroline charlotte mathilde lucie alice louise jules gabriel arthur adam raphael ines jade lina john james robert "
     "william richard joseph charles mary patricia jennifer linda elizabeth barbara susan jessica karen emily george "
     "harry jack oliver amelia olivia isla peter andrew simon christine brigitte corinne veronique dominique claude gerard "
+    "theo jeanne bastien noemie yann perrine loic maelle rachid zoe agathe gael solene tristan enzo nathan ethan clement "
+    "quentin florian benjamin antonin baptiste anais oceane margaux elise juliette clara eva rose anna jeremy fabien cedric "
+    "ludovic damien arnaud vincent francois denis gilles serge didier joel herve christian xavier yannick myriam samira "
+    "leila aicha youssef mehdi amine ahmed elodie melanie stephanie delphine karine severine laetitia audrey jessica "
     "yves rene odile marc tom sam lilian fatima mohamed karim nadia"
 )
 TRUE_WORDS = _words("1 true t yes y oui o vrai x on")

@@ -117,6 +117,12 @@ def _write(sample: Sample, mapping: MappingDraft, source: str, pattern: str, dat
             lines += [f"  {key}: [{', '.join(_scalar(item) for item in value)}]"]
         else:
             lines.append(f"  {key}: {_plain_key(key, value)}")
+    if sample.totals:
+        column, word = sample.totals
+        lines += [
+            "filter:",
+            f"  - {{column: {_scalar(column)}, matches: {_quoted('(?i)^' + word)}, reason: lines of totals}}",
+        ]
     lines.append("delivers:")
     for name, entity in mapping.entities.items():
         lines += _entity(name, entity)
@@ -141,17 +147,20 @@ def _plain_key(key: str, value: Any) -> str:
 
 
 def _separators(sample: Sample) -> dict[str, Any]:
-    """The decimal sign and what stands for no value, by the columns that show them."""
+    """The decimal sign, units, and what stands for no value, by the columns that show them."""
     found: dict[str, Any] = {}
     signs: Counter[str] = Counter()
     groups: Counter[str] = Counter()
     nulls: set[str] = set()
+    units: set[str] = set()
     for column in sample.columns:
         content = look_at(column)
         if content.decimal and content.mostly("number", 0.8):
             signs[content.decimal] += 1
         if content.thousands:
             groups[content.thousands] += 1
+        if content.unit and content.mostly("number", 0.8):
+            units.add(content.unit)
         nulls |= set(content.nulls)
     if signs and max(sorted(signs), key=lambda sign: signs[sign]) == ",":
         found["decimal"] = ","
@@ -159,6 +168,8 @@ def _separators(sample: Sample) -> dict[str, Any]:
         chosen = max(sorted(groups), key=lambda sign: groups[sign])
         if chosen != found.get("decimal", "."):
             found["thousands"] = chosen
+    if units:
+        found["unit"] = sorted(units)
     if nulls:
         found["nulls"] = ["", *sorted(nulls)]
     return found

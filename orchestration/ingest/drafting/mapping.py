@@ -15,6 +15,7 @@ from typing import Any
 from orchestration.contracts.entities import ENTITIES
 from orchestration.ingest.drafting import words
 from orchestration.ingest.drafting.content import FIRST_NAMES, Content, look_at, plain
+from orchestration.ingest.drafting.neighbours import tell_by_neighbours
 from orchestration.ingest.drafting.sampling import ColumnSample, Sample
 from orchestration.ingest.drafting.vocabulary import read_name, senses_of, slug
 
@@ -143,6 +144,8 @@ def _by_content(concept: str | None, content: Content, senses: frozenset[str]) -
             if share >= 0.5 and not (name == "consent_status" and words.share_known(few, words.ACTIVE) >= share):
                 return name, None
             return concept, None
+    if concept == "id" and "call" in senses and content.mostly("phone") and content.mostly("dialled"):
+        return "phone", None
     if concept is not None or content.filled < 3:
         return concept, None
     guess = "its values look like this, its name does not say so"
@@ -167,6 +170,7 @@ def _by_content(concept: str | None, content: Content, senses: frozenset[str]) -
 
 def _settle(seen: list[Seen]) -> None:
     """Decisions that need to see the other columns."""
+    tell_by_neighbours(seen)
     concepts = {one.concept for one in seen}
     for one in seen:
         if one.concept == "any_name":
@@ -296,6 +300,8 @@ class _Decision:
         if self.any("cookie", "session_id") and self.any("date", "created_at") and personal < 2:
             return "event"
         if self.any("call_at") and self.any("reason", "comment", "duration"):
+            return "event"
+        if "call" in self.file_senses and self.any("reason", "duration", "comment") and self.any("date", "created_at"):
             return "event"
         return "customer"
 
@@ -606,7 +612,11 @@ class _Decision:
             entity.key = [*self.result.entities["customer"].key, *([self.path(when)] if when else [])]
         else:
             self.key(entity, key)
-        is_call = self.any("call_at", "duration") and self.any("reason", "staff") and kind is None
+        is_call = (
+            (self.any("call_at", "duration") or "call" in self.file_senses)
+            and self.any("reason", "staff")
+            and kind is None
+        )
         if kind is not None:
             self.valued(entity, "event_type", kind, words.EVENT)
         elif is_call:
@@ -709,7 +719,8 @@ class _Decision:
     def _check_elements(self, main: str) -> None:
         inside = {one.column.inside for one in self.seen if one.column.inside}
         each = {entity.each for entity in self.result.entities.values()}
-        for path in sorted(str(found) for found in inside - each):
+        around = {path for path in inside for other in each if other and other.startswith(f"{path}[*].")}
+        for path in sorted(str(found) for found in inside - each - around):
             self.result.todo[path] = "an array of objects: does each element make a row of some entity (`each`)?"
 
     def _set_aside(self, names: list[str]) -> None:

@@ -33,6 +33,10 @@ FEWEST_FOR_FIELDS = 20
 LARGEST_WHOLE = 512 * 1024 * 1024
 DELIMITERS = (";", ",", "\t", "|", "^", "~", "||", "¤", "§")
 
+CIVILITIES = frozenset(
+    ["m", "mr", "mme", "mlle", "madame", "monsieur", "mademoiselle", "mrs", "ms", "miss", "dr", "mx", "mister"]
+)
+
 FileFormat = Literal["csv", "fixed", "jsonl", "json", "xlsx", "parquet"]
 
 
@@ -56,6 +60,7 @@ class Sample:
     rows: int
     layout: dict[str, Any] = field(default_factory=dict)
     doubts: list[tuple[str, str]] = field(default_factory=list)
+    totals: tuple[str, str] | None = None  # column and beginning of the lines of totals below the table
 
 
 def take_sample(path: Path) -> Sample:
@@ -181,7 +186,7 @@ def _delimited(name: str, text: str) -> Sample:
     escape = "\\" if quote and text.count("\\" + quote) > text.count(quote + quote) else None
     records = _records(text, delimiter, quote, escape)
     skipped = next((index for index, (_, row) in enumerate(records) if len(row) == width), 0)
-    before = records[skipped][0] if skipped else 0
+    skipped += _titles_above([row for _, row in records[skipped:]])
     rows = [row for _, row in records[skipped:]]
     layout: dict[str, Any] = {}
     if delimiter != ",":
@@ -190,22 +195,53 @@ def _delimited(name: str, text: str) -> Sample:
         layout["quote"] = quote
     if escape:
         layout["escape"] = escape
-    if before:
-        layout["skip_lines"] = before
     doubts = []
     header = [" ".join(cell.split()) for cell in rows[0]]
-    if _is_header(header, rows[1:]):
+    if _is_second_header(rows):
+        header, second = _joined_headers(rows[0], rows[1]), [" ".join(cell.split()) for cell in rows[1]]
+        skipped, body = skipped + 1, rows[2:]
+        if all(second) and len(set(second)) == len(second):
+            header = second
+        else:
+            skipped += 1
+            layout["names"] = header
+            doubts.append(("names", "the header has two lines: are these the names that its columns should have?"))
+    elif _is_header(header, rows[1:]):
         body = rows[1:]
     else:
         body, header = rows, [f"column_{index + 1}" for index in range(width)]
         layout["names"] = header
         doubts.append(("names", "the file has no header line: give its columns their names, here and below"))
+    if before := records[skipped][0] if skipped else 0:
+        layout["skip_lines"] = before
     if width == 1:
         doubts.append(("delimiter", "one column only: is there a delimiter that was not recognised?"))
     body = [row for row in body[:SAMPLE_ROWS] if len(row) == width]
     names = unique_names(header)
+    body, totals = _without_totals(body, names)
     columns = [ColumnSample(title, [_text(row[i]) for row in body]) for i, title in enumerate(names)]
-    return Sample(name, "csv", columns, len(body), layout, doubts)
+    return Sample(name, "csv", columns, len(body), layout, doubts, totals)
+
+
+_TOTAL = re.compile(
+    r"(?i)\W*((?:sous[- ]?|grand[ -]|sub[- ]?)?tota(?:l|ux)|nombre|fin de fichier|end of file|rows?|lignes?)\b"
+)
+
+
+def _without_totals(body: list[list[str]], names: list[str]) -> tuple[list[list[str]], tuple[str, str] | None]:
+    """The rows without a last one that sums them up, and how such a row is known: its column and first word."""
+    if len(body) < 5:
+        return body, None
+    filled = sorted(sum(bool(cell.strip()) for cell in row) for row in body)
+    usual = filled[len(filled) // 2]
+    for index, cell in enumerate(body[-1]):
+        if cell.strip():
+            found = _TOTAL.match(cell)
+            is_short = sum(bool(value.strip()) for value in body[-1]) * 2 <= usual
+            if found and is_short:
+                return body[:-1], (names[index], found.group(1))
+            break
+    return body, None
 
 
 def _best_delimiter(lines: list[str]) -> tuple[str, int] | None:
@@ -290,6 +326,44 @@ def _is_header(first: list[str], rows: list[list[str]]) -> bool:
     return same * 3 <= len(first)
 
 
+def _titles_above(rows: list[list[str]]) -> int:
+    """How many rows at the start are titles: they fill far fewer cells than the rows of the table."""
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows[:200]]
+    usual = sorted(filled)[len(filled) // 2]
+    return next((index for index, count in enumerate(filled) if count * 2 >= usual), 0)
+
+
+def _is_second_header(rows: list[list[str]]) -> bool:
+    """Whether the second row is a header too: it has words where the rows below have numbers, dates or addresses."""
+    if len(rows) < 5 or any(_DATA.search(cell.strip()) for cell in rows[0] if cell.strip()):
+        return False
+    told = 0
+    for index, cell in enumerate(rows[1]):
+        below = [value for row in rows[2:200] if index < len(row) and (value := row[index].strip())]
+        is_data = len(below) > 2 and sum(bool(re.search(r"\d|@", value)) for value in below) >= 0.9 * len(below)
+        if is_data and cell.strip():
+            is_like_them = _shape(cell.strip()) in {_shape(value) for value in below}
+            if is_like_them or "@" in cell or not re.search(r"[^\W\d_]", cell):
+                return False
+            told += 1
+    return told >= 2
+
+
+def _shape(text: str) -> str:
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", text))
+
+
+def _joined_headers(first: list[str], second: list[str]) -> list[str]:
+    """One name for each column of a header in two lines: a blank group goes on from the left."""
+    plain = [" ".join(cell.split()) for cell in second]
+    group, joined = "", []
+    for index, above in enumerate(first):
+        group = " ".join(above.split()) or group
+        below = plain[index] if index < len(plain) else ""
+        joined.append(below if below and plain.count(below) == 1 else f"{group} {below}".strip())
+    return unique_names(joined)
+
+
 def unique_names(header: list[str]) -> list[str]:
     """As the reader names them: unnamed columns by their place, repeated ones by a number."""
     seen: Counter[str] = Counter()
@@ -318,6 +392,7 @@ def _fixed_fields(lines: list[str]) -> list[tuple[int, int]] | None:
     if len(starts) < 2:
         return None
     starts = sorted({*starts, *_starts_without_blank(padded[1:])})  # the first line may be a header
+    starts = sorted({*starts, *_after_civilities(padded[1:], starts)})
     ends = [*starts[1:], longest]
     return [(first + 1, end - first) for first, end in zip(starts, ends, strict=True)]
 
@@ -338,6 +413,19 @@ def _starts_without_blank(lines: list[str]) -> list[int]:
         if begins and all(digits[at : at + 9]) and _are_dates([line[at : at + 8] for line in lines]):
             starts.append(at + 8)
     return starts
+
+
+def _after_civilities(lines: list[str], starts: list[int]) -> list[int]:
+    """Where a name begins right behind a civility of fixed width: `MME`, `M  `."""
+    found = []
+    for at in starts:
+        for width in (3, 4, 5, 8):
+            pieces = {line[at : at + width].strip().lower().rstrip(".") for line in lines}
+            follows = sum(line[at + width : at + width + 1].isalpha() for line in lines)
+            if len(pieces) > 1 and pieces <= CIVILITIES | {""} and pieces != {""} and follows >= 0.9 * len(lines):
+                found.append(at + width)
+                break
+    return found
 
 
 def _are_dates(texts: list[str]) -> bool:
@@ -472,13 +560,21 @@ def _from_objects(name: str, kind: FileFormat, items: list[dict[str, Any]], layo
                 value = ", ".join(str(element) for element in value)
             flat.setdefault(path, [None] * len(items))[number] = _scalar(value)
     columns = [ColumnSample(path, values, is_list=path in lists) for path, values in flat.items()]
-    for path, elements in inside.items():
+    waiting = list(inside.items())
+    while waiting:
+        path, elements = waiting.pop(0)
+        elements = elements[:SAMPLE_ROWS]
         parts: dict[str, list[Any]] = {}
-        for number, element in enumerate(elements[:SAMPLE_ROWS]):
+        deeper: dict[str, list[dict[str, Any]]] = {}
+        for number, element in enumerate(elements):
             for inner, value in _leaves(element, ()):
+                if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+                    deeper.setdefault(inner, []).extend(one for one in value if isinstance(one, dict))
+                    continue
                 told = ", ".join(map(str, value)) if isinstance(value, list) else value
-                parts.setdefault(inner, [None] * min(len(elements), SAMPLE_ROWS))[number] = _scalar(told)
+                parts.setdefault(inner, [None] * len(elements))[number] = _scalar(told)
         columns += [ColumnSample(inner, values, inside=path) for inner, values in parts.items()]
+        waiting += [(f"{path}[*].{inner}", found) for inner, found in deeper.items()]
     return Sample(name, kind, columns, len(items), layout)
 
 
@@ -513,6 +609,14 @@ def _xlsx(name: str, opened: Path | bytes) -> Sample:
     usual = max(widths)
     # Titles above a table fill one or two cells; the header fills nearly as many as the widest row.
     position, header = next((n, row) for n, row in filled if sum(c not in ("", None) for c in row) * 2 >= usual)
+    texts = [
+        [readers.cell_text(cell) if cell not in ("", None) else "" for cell in row]
+        for number, row in filled[:300]
+        if number >= position
+    ]
+    if _is_second_header(texts) and sum(map(bool, texts[1])) >= usual and len({*filter(None, texts[1])}) >= usual:
+        # The first line groups the columns that the second one names.
+        position, header = next((number, row) for number, row in filled if number > position)
     titles = [" ".join(readers.cell_text(cell).split()) for cell in header]
     while titles and not titles[-1]:
         titles.pop()

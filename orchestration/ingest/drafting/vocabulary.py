@@ -14,12 +14,12 @@ from functools import lru_cache
 
 #: Sense -> the words that have it. A word may stand in several senses.
 _SENSES: dict[str, str] = {
-    "date": "date dt dat jour day le on at quand when heure hour timestamp ts datetime horodatage moment datetimes",
+    "date": "date dt dat jour day le on at quand when heure hour timestamp ts datetime horodatage moment datetimes started start began begin debut occurred occured happened",
     "birth": "naissance naiss nais ne nee nele born birth dob ddn birthday birthdate anniversaire bday anniv dnaiss",
     "nom": "nom patronyme noms",
     "name": "name names",
     "last": "surname lastname last family nomfamille lname sname",
-    "first": "prenom prenoms firstname forename given first fname pren",
+    "first": "prenom prenoms forenames firstname forename given first fname pren givenname",
     "full": "fullname nomprenom nomcomplet prenomnom complet identite full nompren",
     "maiden": "maiden jeunefille fille marital",
     "civility": "civilite civ titre salutation honorific civil",
@@ -36,21 +36,21 @@ _SENSES: dict[str, str] = {
     "country": "pays country nation",
     "language": "langue language lang locale",
     "customer": "client customer cli cust clt personne person member membre adherent abonne subscriber user "
-    "utilisateur acheteur buyer shopper guestid clients customers porteur titulaire contactid consumer",
+    "utilisateur acheteur buyer shopper guestid clients customers porteur titulaire contactid consumer tiers supporter donor patron",
     "id": "id code cod num numero no n nr ref reference cle key identifiant identifier uid uuid guid matricule number "
     "nbr cd idt ident",
     "card": "carte card cartes cards",
     "loyalty": "fidelite loyalty fid fidelity",
     "account": "compte account acct login acc",
     "order": "commande order cmd cde achat purchase vente sale ticket receipt facture invoice tck orders tkt panier_id "
-    "basketid bon",
+    "basketid bon piece bl",
     "transaction": "transaction txn trx trans",
     "line": "ligne line lig position pos seq rang lineno lines",
     "product": "produit product article art sku ean gtin prd prod upc plu",
     "item": "item items",
     "label": "libelle label lib designation description desc intitule wording design lbl",
     "quantity": "qte quantite qty quantity qt quant units unites pieces",
-    "price": "prix price pu tarif pvp px prixu",
+    "price": "prix price pu tarif pvp px prixu pv pvc",
     "unit": "unitaire unit u",
     "amount": "montant amount mt mnt mtt amt somme",
     "total": "total tot sum grandtotal",
@@ -74,7 +74,7 @@ _SENSES: dict[str, str] = {
     "currency": "devise currency cur monnaie curr",
     "create": "creation cree created create inscription inscrit signup registered registration adhesion joined join "
     "ouverture souscription subscribed since enrolment enrolled enrollment opened membersince",
-    "update": "maj modification modif modifie updated changed lastmodified update modified miseajour upd",
+    "update": "maj modification modif modifie updated changed lastmodified update modified miseajour upd amended edited revised revision",
     "contact": "contact contacted contacts",
     "recent": "dernier derniere latest",
     "call": "appel call calls appels caller",
@@ -82,13 +82,13 @@ _SENSES: dict[str, str] = {
     "type": "type kind nature typ",
     "reason": "motif reason raison cause topic",
     "bounce": "bounce rejet rebond",
-    "duration": "duree duration secs seconds",
+    "duration": "duree duration secs seconds length",
     "value": "valeur value val",
     "score": "note score rating nps mark satisfaction",
     "comment": "commentaire comment remarque verbatim feedback avis comments remark commentaires",
     "campaign": "campagne campaign message enquete survey questionnaire operation msg",
     "session": "session sessions",
-    "visit": "visite visit visits seen",
+    "visit": "visite visit visits seen passage",
     "cookie": "cookie visitor visiteur device clientid gaid idfa cookieid visitorid deviceid",
     "consent": "optin opt consentement consent accepte accept accord autorisation newsletter marketing offres offers "
     "permission consents consenti",
@@ -378,6 +378,7 @@ reason: call reason
 bounce: bounce
 bounce: bounce type
 bounce: bounce reason
+bounce: bounce category
 duration: duration
 duration: call duration
 duration: session duration
@@ -388,6 +389,8 @@ answer_id: answer id
 campaign: campaign
 campaign: campaign id
 campaign: campaign name
+campaign: mail name
+campaign: mail title
 session_id: session
 session_id: session id
 cookie: cookie

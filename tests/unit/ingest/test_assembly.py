@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.contracts.entities import ENTITIES, LANDING_COLUMNS, SQL_TYPES, VERSION_COLUMNS
 from orchestration.errors import SourceError
+from orchestration.ingest import refused_files
 
 from .conftest import CUSTOMERS, Shop
 
@@ -218,3 +219,30 @@ def test_deliveries_of_a_source_no_longer_declared_are_left_out(customers: Shop)
     report = customers.day(day(1), connection)
     assert report.left_out == ("shop",)
     assert connection.execute("select count(*) from landing.customers").fetchone() == (0,)
+
+
+def open_files(shop: Shop, on: dt.date) -> list[tuple[object, ...]]:
+    connection = shop.build()
+    shop.day(on, connection)
+    return connection.execute(
+        "select file_name, status, run_id from audit.files where is_open order by file_name"
+    ).fetchall()
+
+
+def test_a_refusal_is_open_until_a_delivery_mends_it(shop: Shop) -> None:
+    bad, good = "ID,NAME,BORN\n1,Martin,soon\n2,Petit,soon\n", "ID,NAME,BORN\n1,Martin,\n2,Petit,\n"
+    shop.declare(CUSTOMERS, CUSTOMERS.replace("shop", "daily").replace("trust_rank", "delivery: delta\ntrust_rank"))
+    for name in ("shop_20261117.csv", "daily_20261117.csv", "daily_20261118.csv", "stray.csv"):
+        shop.drop(name, bad if name != "stray.csv" else "A\n1\n")
+    shop.receive(dt.date(2026, 11, 18))
+    assert open_files(shop, dt.date(2026, 11, 18)) == [
+        ("daily_20261117.csv", "refused", "test"), ("daily_20261118.csv", "refused", "test"),
+        ("shop_20261117.csv", "refused", "test"), ("stray.csv", "unmatched", "test"),
+    ]  # fmt: skip
+    # A later full delivery holds everything; a delta makes up for its own day only.
+    for name in ("shop_20261119.csv", "daily_20261119.csv", "daily_20261118.csv"):
+        shop.drop(name, good)
+    shop.receive(dt.date(2026, 11, 19))
+    assert [name for name, *_ in open_files(shop, dt.date(2026, 11, 19))] == ["daily_20261117.csv", "stray.csv"]
+    assert [file.file_name for file in refused_files(shop.workspace)] == ["daily_20261117.csv", "stray.csv"]
+    assert ("shop_20261117.csv", "refused", "test") in open_files(shop, dt.date(2026, 11, 18)), "as of that day"

@@ -103,6 +103,15 @@ NUMBERS: list[tuple[str, str, Any]] = [
     ("{from: X, decimal: ',', thousands: ' '}", "1 234\u202f567,5", Decimal("1234567.5")),
     ("{from: X, decimal: ',', thousands: '.'}", "1.234,5", Decimal("1234.5")),
     ("{from: X, thousands: ','}", "1,234.5", Decimal("1234.5")),
+    ("{from: X, decimal: ',', thousands: '.'}", "12.5", "!number"),
+    ("{from: X, decimal: ',', thousands: '.'}", "1.23.456", "!number"),
+    ("{from: X, thousands: ','}", "1,2345", "!number"),
+    ("{from: X, decimal: ',', thousands: ' ', unit: €}", "1 234,50 €", Decimal("1234.5")),
+    ("{from: X, decimal: ',', unit: [€, EUR]}", "-12,50EUR", Decimal("-12.5")),
+    ("{from: X, unit: [$, USD]}", "-$12.50", Decimal("-12.5")),
+    ("{from: X, decimal: ',', unit: €}", "12€50", "!number"),
+    ("{from: X, unit: €}", "12.50 $", "!number"),
+    ("{from: X}", "12.50 €", "!number"),
 ]
 
 

@@ -105,6 +105,12 @@ CORPUS: dict[str, tuple[str, str, bytes, str, str | list[str]]] = {
     "UTF-32": (STRICT, f"{NAME}.csv", (HEAD + BODY).decode().encode("utf-32"), "unreadable", "utf-32"),
     "cp1252 in every row": (STRICT, f"{NAME}.csv", HEAD + BODY.replace(b"Name", b"No\xebl"), "refused", "cp1252"),
     "cp1252 in one row": (STRICT, f"{NAME}.csv", HEAD + BODY + b"41,No\xebl,\n", "landed", ["encoding"]),
+    "cp1252 in a row that is shifted": (STRICT, f"{NAME}.csv", HEAD + BODY + b"41,No\xebl,,\xe9,\n", "landed", ["encoding"]),
+    "cp1252 in an ignored column": (STRICT + "ignored: [MORE]\n", f"{NAME}.csv",
+                                    HEAD.strip() + b",MORE\n" + b"1,a,,No\xebl\n", "landed", []),
+    "cp1252 within quotes": (STRICT, f"{NAME}.csv", HEAD + BODY + b'41,"No\xeb\nl",\n42,b,\n', "landed", ["encoding"]),
+    "cp1252 in JSON lines": (LINES, f"{NAME}.jsonl", b"".join(b'{"ID": %d, "NAME": "a"}\n' % n for n in range(20))
+                             + b'{"ID": 21, "NAME": "No\xebl"}\n', "landed", ["encoding"]),
     "UTF-8 declared cp1252": (STRICT.replace('"%Y%m%d"', '"%Y%m%d", encoding: cp1252'), f"{NAME}.csv",
                               HEAD + BODY.replace(b"Name", "Noël".encode()), "unreadable", "declare encoding: utf-8"),
     "truncated UTF-16": (STRICT.replace('"%Y%m%d"', '"%Y%m%d", encoding: utf-16'), f"{NAME}.csv",

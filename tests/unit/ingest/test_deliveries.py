@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
-from orchestration.ingest import inbox, manifest, source_states
+from orchestration.ingest import inbox, manifest, readers, source_states
+from orchestration.ingest.problems import unreadable
 from orchestration.warehouse import connect
 
 from .conftest import CUSTOMERS, DAY, Shop
@@ -296,3 +299,36 @@ def test_status_says_what_stands_in_for_a_refused_file_and_how_old_it_is(custome
     assert state.state == (
         "3 days old; shop_20261120.csv was refused on 2026-11-20: the data of 2026-11-18 is used, 3 days old"
     )
+
+
+def test_an_inner_fault_of_the_reader_costs_its_own_file_only(customers: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = readers.read_raw
+
+    def faulty(connection: duckdb.DuckDBPyConnection, path: Path, *others: Any) -> Any:
+        if path.name.startswith("shop_20261118"):
+            connection.close()  # as after a fault: whatever it is asked, it refuses
+            raise unreadable("a fault")
+        return read(connection, path, *others)
+
+    monkeypatch.setattr(readers, "read_raw", faulty)
+    for day in (17, 18, 19):
+        customers.drop(f"shop_202611{day}.csv", f"ID,NAME,BORN\n1,day {day},\n")
+    report = customers.receive()
+    assert [record.status for record in report.files] == ["landed", "unreadable", "landed"]
+    assert customers.landed(columns="last_name", order="last_name") == [("day 17",), ("day 19",)]
+
+
+def test_a_source_that_has_nothing_to_tell_is_not_late(shop: Shop) -> None:
+    shop.declare(CUSTOMERS.replace("trust_rank", "cadence_days: 1\ntrust_rank"))
+    shop.drop("shop_20261118.csv", "ID,NAME,BORN\n1,a,\n")
+    shop.receive(dt.date(2026, 11, 18))
+    shop.drop("shop_20261120.csv", "ID,NAME,BORN\n")
+    shop.receive(dt.date(2026, 11, 20))
+    states = [
+        source_states(shop.workspace, shop.sources, as_of_on=dt.date(2026, 11, day))[0].state for day in (20, 21, 22)
+    ]
+    assert states == ["fresh, nothing new since 2026-11-18"] * 2 + ["late: 2 days old, expected every 1"]
+    connection = shop.build()
+    for day, is_late in ((21, False), (22, True)):
+        shop.day(dt.date(2026, 11, day), connection)
+        assert connection.execute("select is_late from audit.freshness").fetchall() == [(is_late,)]

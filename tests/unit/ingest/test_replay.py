@@ -86,3 +86,39 @@ def test_a_list_of_rows_that_is_no_longer_json_is_told_with_its_line(customers: 
     with pytest.raises(UsageError, match=r"to_mend\.jsonl:2: this line is no longer JSON"):
         again(customers)
     assert path.exists()
+
+
+def test_replay_keeps_a_file_that_waits_under_the_name_of_a_refused_one(shop: Shop) -> None:
+    shop.declare(CUSTOMERS.replace("0.5", "0.1"))
+    shop.drop("shop_20261119.csv", FILE)
+    shop.receive(dt.date(2026, 11, 19))
+    shop.drop("shop_20261119.csv", "ID,NAME,BORN\n1,Martin,01/02/1980\n")
+    report = again(shop)
+    assert report.count("landed") == 1
+    assert any("a file of this name waits" in warning for warning in report.warnings)
+    assert names(shop, DAY) == ["Martin"]
+    assert len(list((shop.workspace.quarantine / "files").glob("shop/*"))) == 1
+
+
+def test_replay_does_not_put_a_refused_file_in_the_place_of_what_came_since(shop: Shop) -> None:
+    shop.declare(CUSTOMERS.replace("0.5", "0.1"))
+    shop.drop("shop_20261119.csv", FILE)
+    shop.receive(dt.date(2026, 11, 19))
+    shop.drop("shop_20261119.csv", "ID,NAME,BORN\n1,Martin,01/02/1980\n4,Neuf,\n")
+    assert shop.receive(dt.date(2026, 11, 20)).count("landed") == 1
+    shop.declare(BOTH_DATES)
+    assert again(shop, dt.date(2026, 11, 21)).files == ()
+    assert names(shop, dt.date(2026, 11, 21)) == ["Martin", "Neuf"]
+
+
+def test_mended_rows_wait_while_a_newer_file_of_the_name_does(customers: Shop) -> None:
+    customers.drop("shop_20261119.csv", FILE)
+    customers.receive(dt.date(2026, 11, 19))
+    write_rows_to_mend(customers.workspace, customers.sources)
+    path = rows_to_mend(customers.workspace)
+    path.write_text(path.read_text().replace("1980-02-03", "03/02/1980"))
+    newer = customers.drop("shop_20261119.csv", "ID,NAME,BORN\n1,Martin,01/02/1980\n")
+    with pytest.raises(UsageError, match="waits in the inbox"):
+        again(customers)
+    assert newer.read_text().count("\n") == 2
+    assert path.exists(), "what the person mended is not lost"
