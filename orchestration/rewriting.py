@@ -19,6 +19,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -30,6 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import python_calamine
 import xlsxwriter
+
+from orchestration.contracts.subject import Finder
 
 Format = Literal["csv", "fixed", "jsonl", "json", "xlsx", "parquet", "text"]
 #: A csv record never takes more lines than this: a quote that is not closed must not swallow the file.
@@ -56,25 +59,95 @@ class Layout:
 class Edit:
     """What to do to the rows of one file, by their number from 1 (of a text: the physical line).
 
-    `drop`: rows that go. `blank`: rows of which only the columns in `kept` stay. `pattern`: any other row
-    that it is found in goes too. `known`: numbers at which a row is known to begin.
+    `drop`: rows that go. `blank`: rows of which only the columns in `kept` stay. `pattern`: any other row that it is
+    found in goes too; or, where `spares`, keeps the columns in `kept`. `known`: numbers at which a row is known to begin.
     """
 
     drop: frozenset[int] = frozenset()
     blank: frozenset[int] = frozenset()
     kept: frozenset[str] = frozenset()
-    pattern: re.Pattern[str] | None = None
+    pattern: Finder | None = None
     known: frozenset[int] = frozenset()
+    spares: bool = False
 
     def goes(self, number: int, text: str) -> bool:
         if number in self.drop:
             return True
-        return number not in self.blank and self.pattern is not None and self.pattern.search(text) is not None
+        return number not in self.blank and not self.spares and self._finds(text)
+
+    def blanks(self, number: int, text: str) -> bool:
+        return number not in self.drop and (number in self.blank or (self.spares and self._finds(text)))
+
+    def _finds(self, text: str) -> bool:
+        return self.pattern is not None and bool(self.pattern.search(text))
 
 
 def pattern_of(texts: frozenset[str] | set[str]) -> re.Pattern[str] | None:
     """A pattern that finds any of `texts` as a whole word, also as JSON writes it; None for none."""
     return _pattern_of(frozenset(texts))
+
+
+def folded(text: str) -> str:
+    """A text as names are compared: small letters without accents; line ends stay."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What tells a person in a text: a word of theirs, or a line with all the parts of one of `names`.
+
+    A name alone is many people's; with the address or the postal code beside it, it is one person's. Parts are as
+    `folded` gives them, words divided by one space; in a text anything but letters and digits may divide them.
+    """
+
+    words: re.Pattern[str] | None
+    names: frozenset[tuple[str, ...]] = frozenset()
+
+    def search(self, text: str, /) -> bool:
+        if self.words is not None and self.words.search(text):
+            return True
+        first = _first_parts(self.names)
+        if first is None:
+            return False
+        plain = folded(text)
+        by_first = _by_first(self.names)
+        for hit in first.finditer(plain):
+            line = plain[plain.rfind("\n", 0, hit.start()) + 1 : _line_end(plain, hit.end())]
+            spaced = f" {_DIVIDERS.sub(' ', line)} "
+            found = _DIVIDERS.sub(" ", hit.group())
+            if any(all(f" {part} " in spaced for part in others) for others in by_first[found]):
+                return True
+        return False
+
+
+def traces_of(texts: frozenset[str] | set[str], names: frozenset[tuple[str, ...]]) -> Traces | None:
+    """What finds any of `texts` (`pattern_of`) or of `names`; None where there is neither."""
+    words = pattern_of(texts)
+    return Traces(words, names) if words is not None or names else None
+
+
+_DIVIDERS = re.compile(r"[^a-z0-9]+")
+
+
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+@functools.lru_cache(maxsize=8)
+def _first_parts(names: frozenset[tuple[str, ...]]) -> re.Pattern[str] | None:
+    parts = {name[0] for name in names}
+    if not parts:
+        return None
+    return re.compile(rf"(?<![a-z0-9]){_any_of(parts)}(?![a-z0-9])".replace(r"\ ", r"[^a-z0-9\n]{1,8}"))
+
+
+@functools.lru_cache(maxsize=8)
+def _by_first(names: frozenset[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for name in sorted(names):
+        found.setdefault(name[0], []).append(name[1:])
+    return found
 
 
 @functools.lru_cache(maxsize=8)
@@ -217,7 +290,7 @@ def _edit_text(path: Path, target: Path, layout: Layout, edit: Edit) -> int:
             if record.strip("\r\n") and edit.goes(number, record):
                 changed += 1
                 out.write("".join(re.findall(r"\r\n|\r|\n", record)))
-            elif number in edit.blank and record.strip("\r\n"):
+            elif record.strip("\r\n") and edit.blanks(number, record):
                 blanked = _blank(record, layout, edit, names or ())
                 changed += blanked != record
                 out.write(blanked)
@@ -321,7 +394,7 @@ def _edit_json(path: Path, target: Path, layout: Layout, edit: Edit) -> int:
     for at, item in enumerate(items):
         if item != {} and edit.goes(at + 1, json.dumps(item, ensure_ascii=False)):
             items[at] = {}
-        elif at + 1 in edit.blank:
+        elif item != {} and edit.blanks(at + 1, json.dumps(item, ensure_ascii=False)):
             items[at] = pruned(item, edit.kept)
         changed += items[at] != item
     if changed:
@@ -342,7 +415,7 @@ def _edit_parquet(path: Path, target: Path, edit: Edit) -> int:
         at for at in range(table.num_rows)
         if edit.goes(at + 1, texts[at] if texts else "") and (not texts or any(table.slice(at, 1).to_pylist()[0].values()))
     }  # fmt: skip
-    blanked = {number - 1 for number in edit.blank if number <= table.num_rows} - dropped
+    blanked = {at for at in range(table.num_rows) if edit.blanks(at + 1, texts[at] if texts else "")} - dropped
     if not dropped | blanked:
         return 0
     columns, fields = [], []
@@ -379,7 +452,7 @@ def _edit_xlsx(path: Path, target: Path, layout: Layout, edit: Edit) -> int:
                     if shown.goes(at + 1, "\t".join(map(str, row))):
                         changed += 1
                         continue
-                    if at + 1 in shown.blank:
+                    if shown.blanks(at + 1, "\t".join(map(str, row))):
                         kept = {column.casefold() for column in shown.kept}
                         left = [c if i < len(titles) and titles[i] in kept else "" for i, c in enumerate(row)]
                         changed += left != row

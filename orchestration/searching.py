@@ -6,7 +6,6 @@ What belongs here: whether a file holds what a pattern finds. What does not: cha
 from __future__ import annotations
 
 import gzip
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration import warehouse
+from orchestration.contracts.subject import Finder
 from orchestration.errors import UsageError
 from orchestration.warehouse import literal, quote
 
@@ -23,7 +23,7 @@ HEAD = 65536
 _PACKED = (b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"Rar!")
 
 
-def holds(path: Path, pattern: re.Pattern[str]) -> bool | None:
+def holds(path: Path, pattern: Finder) -> bool | None:
     """Whether a file holds what `pattern` finds; None where it cannot be opened."""
     try:
         return any(pattern.search(text) for text in texts(path))

@@ -7,12 +7,15 @@ not: who is in a segment (`segments`), which consents hold (dbt), when a run tak
 from orchestration.activation.activate import Outcome, activate, age_hours, in_words
 from orchestration.activation.audience import Published
 from orchestration.activation.erase import REMOVALS, erase
+from orchestration.activation.files import neutral
 from orchestration.activation.ledger import DELIVERIES, MEMBERS, Delivery, deliveries
+from orchestration.activation.recipients import RECIPIENTS, received
 from orchestration.activation.removals import RemovalsSent, send_removals, waiting_removals
 
 __all__ = [
     "DELIVERIES",
     "MEMBERS",
+    "RECIPIENTS",
     "REMOVALS",
     "Delivery",
     "Outcome",
@@ -23,6 +26,8 @@ __all__ = [
     "deliveries",
     "erase",
     "in_words",
+    "neutral",
+    "received",
     "send_removals",
     "waiting_removals",
 ]

@@ -29,6 +29,7 @@ from orchestration.activation.waiting import files_to_take_first
 from orchestration.contracts.activation import Activation
 from orchestration.contracts.loader import did_you_mean
 from orchestration.contracts.source import Source
+from orchestration.contracts.trigger import Limits, SendingWindow
 from orchestration.errors import RcuError, UsageError
 from orchestration.protection import current_key
 from orchestration.settings import Workspace
@@ -79,12 +80,15 @@ def activate(
     only: set[str] | None = None,
     dry_run: bool = False,
     again: bool = False,
+    limits: Limits | None = None,
+    time_zone: str = "UTC",
     progress: Progress = lambda message: None,
 ) -> tuple[Outcome, ...]:
     """Carry out `only` (all by default), in the order of their names. Call under the run lock.
 
     One that fails or is refused does not keep the others from leaving. `again` sends what this version already
-    delivered. `sources`: the declared ones, which tell what waits in the inbox. Raises UsageError for a name that is
+    delivered. `sources`: the declared ones, which tell what waits in the inbox. `limits`, `time_zone`: those of the
+    triggers, whose quiet hours hold for what leaves after the window that its run gave it. Raises UsageError for a name that is
     not declared.
     """
     for name in sorted(only or ()):
@@ -99,8 +103,9 @@ def activate(
         for name in sorted(activations if only is None else only):
             started = time.monotonic()
             call = _Call(
-                workspace, connection, activations[name], published, history.get(name, []), sources, run_id, now
-            )
+                workspace, connection, activations[name], published, history.get(name, []), sources, run_id, now,
+                limits.open_window(now, time_zone) if limits else None,
+            )  # fmt: skip
             outcome = _one(call, dry_run=dry_run, again=again)
             outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
             progress(in_words(outcome))
@@ -140,6 +145,7 @@ class _Call:
     sources: Mapping[str, Source]
     run_id: str
     now: dt.datetime
+    window: SendingWindow | None  # the first that is not over: a message of one that is goes then
 
     @property
     def done(self) -> list[Delivery]:
@@ -243,8 +249,10 @@ def _refusal(call: _Call) -> str:
                 f"segment {', '.join(missing)} is not in version {published.version}; it was declared since: publish "
                 "again (`rcu run`)"
             )
+        # An empty list takes everyone away at the other side; one of several segments may well be empty.
+        is_some = any(status != "empty" for _, status in wrong)
         for segment, status in wrong:
-            if status in activation.refuse_sizes:
+            if status in activation.refuse_sizes and not (status == "empty" and is_some):
                 return f"the size of segment {segment} is {status}; look at it (`rcu segment preview {segment}`)"
     return ""
 
@@ -261,11 +269,23 @@ def _open_events(call: _Call, before: list[Delivery]) -> str:
     version = call.published.version
     first = min([version, *(delivery.version for delivery in call.history)])
     sent = ledger.members_of(call.workspace, [delivery.attempt for delivery in before])
+    columns, still = "*", ""
+    if call.window is not None:
+        begin, end, now = (
+            f"timestamp '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}'"
+            for moment in (call.window.begin, call.window.end, call.now)
+        )
+        is_over = f"send_until_at <= {now}"
+        columns = (
+            f"* replace (case when {is_over} then {begin} else send_from_at end as send_from_at, "
+            f"case when {is_over} then {end} else send_until_at end as send_until_at)"
+        )
+        still = f"and not ({is_over} and expires_on < date '{call.window.day}') "
     return (
-        "select * from segments.trigger_events "
+        f"select {columns} from segments.trigger_events "
         f"where trigger = {literal(call.activation.audience.trigger or '')} and outcome = 'fired' "
         f"and channel = {literal(call.activation.channel)} and version between {literal(first)} and {literal(version)} "
-        f"and expires_on >= date '{call.published.as_of_on}' and event_key not in (select member_key from ({sent}))"
+        f"and expires_on >= date '{call.published.as_of_on}' {still}and event_key not in (select member_key from ({sent}))"
     )
 
 

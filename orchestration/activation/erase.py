@@ -4,7 +4,8 @@ What belongs here: the removal files, and the registry's lists of who was delive
 erased, and the audience files themselves (they are searched like any export).
 
 A removal file names nobody in clear: the customer id, the keys under which rows were sent, and SHA-256 of the
-columns by which the destination knows them, the form in which platforms take removals. `removals` sends it.
+columns by which the destination knows them, the form in which platforms take removals. Of a list that is no longer
+kept those columns are forgotten: then it is SHA-256 of the person's own addresses and numbers. `removals` sends it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 
 from orchestration import rewriting, warehouse
-from orchestration.activation.ledger import DELIVERIES, MEMBERS
+from orchestration.activation import recipients
+from orchestration.activation.ledger import MEMBERS
 from orchestration.contracts.subject import Subject
 from orchestration.settings import Workspace
 from orchestration.warehouse import literal
 
 REMOVALS = "removals"
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_E164 = re.compile(r"^\+\d{8,15}$")
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ def erase(workspace: Workspace, subject: Subject, *, request_id: str, on: dt.dat
     The files are `exports/removals/<activation>/<date>-<request>.jsonl`, until they are sent.
     """
     found: dict[str, dict[tuple[str, str], set[str]]] = {}
+    earlier = recipients.received(workspace, subject.customer_ids)
     rows = 0
     files = sorted((workspace.registry / MEMBERS.name).glob("*.parquet"))
-    done = _done_attempts(workspace)
     connection = warehouse.connect()
     try:
         connection.execute("create temp table s_ids (customer_id varchar)")
@@ -49,17 +54,20 @@ def erase(workspace: Workspace, subject: Subject, *, request_id: str, on: dt.dat
         for path in files:
             file = f"read_parquet({literal(str(path))})"
             held = connection.execute(
-                f"select activation, attempt, customer_id, identity, member_key from {file} where {theirs} order by all"
+                f"select activation, customer_id, identity, member_key from {file} where {theirs} order by all"
             ).fetchall()
-            for activation, attempt, customer_id, identity, member_key in held:
-                if attempt in done:
-                    told = found.setdefault(activation, {}).setdefault((customer_id, identity or "{}"), set())
-                    told |= {member_key} - {None, customer_id}
+            # A list is noted once its destination took it: whoever is in one was sent.
+            for activation, customer_id, identity, member_key in held:
+                told = found.setdefault(activation, {}).setdefault((customer_id, identity or "{}"), set())
+                told |= {member_key} - {None, customer_id}
             if held:
                 stale.append(path)
                 rows += len(held)
-        for activation, people in sorted(found.items()):
+        told_to = sorted({*found, *earlier})
+        for activation in told_to:
+            people = found.get(activation, {})
             lines = [_removal(*who, sorted(keys)) for who, keys in sorted(people.items())]
+            lines += _by_contact(subject, earlier.get(activation, set()) - {who for who, _ in people})
             _write(workspace, activation, f"{on}-{request_id}", lines)
         for path in stale:
             temporary = path.with_name(f".{path.stem}.erasing.tmp")
@@ -70,29 +78,24 @@ def erase(workspace: Workspace, subject: Subject, *, request_id: str, on: dt.dat
             rewriting.replace(temporary, path)
     finally:
         connection.close()
-    return ActivationErased(len(found), rows)
+    rows += recipients.forget(workspace, subject.customer_ids)
+    return ActivationErased(len(told_to), rows)
 
 
-def _done_attempts(workspace: Workspace) -> set[str]:
-    files = sorted((workspace.registry / DELIVERIES.name).glob("*.parquet"))
-    if not files:
-        return set()
-    listing = ", ".join(literal(str(file)) for file in files)
-    connection = warehouse.connect()
-    try:
-        rows = connection.execute(
-            f"select distinct attempt from read_parquet([{listing}], union_by_name = true) "
-            "where status in ('delivered', 'unchanged') order by attempt"
-        ).fetchall()
-    finally:
-        connection.close()
-    return {attempt for (attempt,) in rows}
+def _by_contact(subject: Subject, customer_ids: set[str]) -> list[str]:
+    """Lines for who was only in lists that are no longer kept: by each address and number that is theirs alone."""
+    contacts = [{"email": text} for text in sorted({text.strip().lower() for text in subject.texts if "@" in text})]
+    contacts += [{"phone": text} for text in sorted(subject.texts) if _E164.match(text)]
+    return [
+        _removal(customer_id, json.dumps(contact), []) for customer_id in sorted(customer_ids) for contact in contacts or [{}]
+    ]  # fmt: skip
 
 
 def _removal(customer_id: str, identity: str, member_keys: list[str]) -> str:
     told = json.loads(identity)
     hashed = {
-        name: hashlib.sha256(str(value).strip().lower().encode()).hexdigest()
+        # What a platform took as a hash is known to it by that hash.
+        name: value if _SHA256.match(str(value)) else hashlib.sha256(str(value).strip().lower().encode()).hexdigest()
         for name, value in sorted(told.items())
         if value not in (None, "") and value != customer_id
     }

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from orchestration import registry, warehouse
+from orchestration.activation import recipients
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal
 
@@ -101,7 +102,7 @@ def deliveries(workspace: Workspace, activation: str | None = None) -> list[Deli
     try:
         rows = connection.execute(
             f"select {', '.join(names)} from ({registry.rows(workspace, DELIVERIES)}) {where} "
-            "order by ended_at, activation, attempt"
+            "order by ended_at, activation, version, attempt"
         ).fetchall()
     finally:
         connection.close()
@@ -160,13 +161,21 @@ def drop_older_members(workspace: Workspace, activation: str, keep: list[str]) -
     try:
         listing = ", ".join(literal(str(file)) for file in files)
         kept = ", ".join(literal(attempt) for attempt in keep)
+        every = f"read_parquet([{listing}], union_by_name = true, filename = true)"
         rows = connection.execute(
-            f"select distinct filename from read_parquet([{listing}], union_by_name = true, filename = true) "
-            f"where activation = ? and attempt not in ({kept}) order by filename",
+            f"select distinct filename from {every} where activation = ? and attempt not in ({kept}) order by filename",
             [activation],
+        ).fetchall()
+        left = connection.execute(
+            f"select distinct customer_id, as_of_on from {every} where activation = $activation "
+            f"and attempt not in ({kept}) and customer_id not in "
+            f"(select customer_id from {every} where activation = $activation and attempt in ({kept})) "
+            "qualify row_number() over (partition by customer_id order by as_of_on desc) = 1 order by customer_id",
+            {"activation": activation},
         ).fetchall()
     finally:
         connection.close()
+    recipients.remember(workspace, activation, dict(left))  # before the lists go: a stop in between loses nobody
     by_name = {str(file): file for file in files}
     for (name,) in rows:
         by_name[name].unlink(missing_ok=True)

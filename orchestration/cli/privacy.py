@@ -1,10 +1,11 @@
-"""Commands on personal data: access, erase, object, requests, retain, register."""
+"""Commands on personal data: access, erase, object, rectify, pin, requests, retain, register."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,7 @@ def erase(
                     abort=True,
                 )
             if request_id:
-                known = {request.request_id: request for request in privacy.requests(workspace)}
-                if request_id not in known or known[request_id].state != "open":
-                    raise UsageError(f'there is no open request "{request_id}"; `rcu requests` lists them')
+                privacy.require_open(workspace, request_id)
             else:
                 request_id = privacy.open_request(
                     workspace, "erasure", received_on=today, customer_id=person.customer_id, done_by=who
@@ -175,6 +174,84 @@ def object_(workspace: Workspace, what: tuple[str, ...], who: str) -> None:
         privacy.close(workspace, request_id, "answered", on=today, done_by=who or "rcu object")
     told = person.customer_id or "the address"
     out.print(f"{told} is not contacted any more ({new} new entries); exports heed it now, tables from the next run")
+
+
+def _values(given: tuple[str, ...], file: Path | None) -> dict[str, str]:
+    """What is to be corrected, from FIELD=VALUE words and a file of JSON."""
+    told: dict[str, str] = {}
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f'"{name}" is no correction; write FIELD=VALUE, such as city=Lyon')
+        told[name.strip()] = text
+    if file is not None:
+        try:
+            document = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{file}: it cannot be read as JSON ({type(error).__name__})") from None
+        if not isinstance(document, dict):
+            raise UsageError(f'{file}: it holds no JSON object such as {{"city": "Lyon"}}')
+        told |= {str(name): str(value) for name, value in document.items()}
+    return told
+
+
+@cli.command()
+@click.argument("customer_id")
+@click.argument("given", nargs=-1, metavar="FIELD=VALUE...")
+@click.option("--values", "file", type=click.Path(path_type=Path), help="Corrections as a JSON object; - for stdin.")
+@click.option("--by", "who", required=True, help="Who corrects.")
+@click.option("--request", "request_id", help="The request that this answers; it is closed.")
+@click.pass_obj
+def rectify(
+    workspace: Workspace, customer_id: str, given: tuple[str, ...], file: Path | None, who: str, request_id: str | None
+) -> None:
+    """Correct values of a person; they hold over every record from the next run on."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    values = _values(given, file)
+    catalogue = _catalogue(workspace)
+    today = catalogue.company.today()
+    with run_lock(workspace, "rcu rectify"):
+        person = privacy.find_person(workspace, [customer_id])
+        if request_id:
+            privacy.require_open(workspace, request_id)
+        path = privacy.rectify(
+            workspace, catalogue.sources, person, values, by=who, at=dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        )
+        if not request_id:
+            request_id = privacy.open_request(
+                workspace, "rectification", received_on=today, customer_id=person.customer_id, done_by=who
+            )
+        privacy.close(workspace, request_id, "answered", on=today, done_by=who)
+    out.print(
+        f"{person.customer_id}: {', '.join(sorted(values))} corrected in {near(path)}; the next `rcu run` takes it"
+    )
+
+
+@cli.command()
+@click.argument("customer_id")
+@click.argument("attribute")
+@click.argument("record", nargs=-1, metavar="[SOURCE RECORD_ID]")
+@click.option("--off", is_flag=True, help="Take the pin back: the rules choose again.")
+@click.option("--by", "who", required=True, help="Who decides.")
+@click.pass_obj
+def pin(workspace: Workspace, customer_id: str, attribute: str, record: tuple[str, ...], off: bool, who: str) -> None:
+    """Take a golden value from one record, whatever the rules say."""
+    from orchestration import privacy
+    from orchestration.warehouse import run_lock
+
+    if len(record) != (0 if off else 2):
+        raise UsageError("give the source and the id of the record to take it from, or --off alone")
+    catalogue = _catalogue(workspace)
+    with run_lock(workspace, "rcu pin"):
+        person = privacy.find_person(workspace, [customer_id])
+        path = privacy.pin(
+            workspace, catalogue.sources, person, attribute, None if off else (record[0], record[1]), by=who,
+            at=dt.datetime.now(dt.UTC).replace(tzinfo=None),
+        )  # fmt: skip
+    told = "by its rules again" if off else f"from {' '.join(record)}"
+    out.print(f"{person.customer_id}: {attribute} {escape(told)}, in {near(path)}; the next `rcu run` takes it")
 
 
 @cli.command("requests")

@@ -30,6 +30,10 @@ class Consents(Declaration):
     expires_after_days: dict[Channel, int] = Field(
         default_factory=dict, description="Days after which a yes on the channel no longer holds"
     )
+    needs_proof: tuple[Channel, ...] = Field(
+        default=("phone",),
+        description="Channels on which a yes counts only with a proof or the version of the text that was shown",
+    )
     soft_opt_in_days: int = Field(
         default=1095,
         ge=1,
@@ -42,6 +46,10 @@ class Consents(Declaration):
     unknown_age_is_minor: bool = Field(default=False, description="Treat people without a birth date as minors")
     parental_consent: bool = Field(
         default=False, description="A minor is contacted where a parent agreed (a consent with the basis `parental`)"
+    )
+    professionals: bool = Field(
+        default=False,
+        description="A customer with a company may be e-mailed on the ground legitimate_interest that a source tells",
     )
     calls_need_yes_from: dt.date = Field(default=CALLS_NEED_YES_ON, description="Day since which calls need a yes")
 
@@ -63,13 +71,15 @@ class Consents(Declaration):
                         "minor_under": self.minor_under,
                         "unknown_age_is_minor": self.unknown_age_is_minor,
                         "parental_consent": self.parental_consent,
+                        "professionals": self.professionals,
                         "calls_need_yes_from": self.calls_need_yes_from,
                     }
                 ],
                 schema=pa.schema(
                     [
                         ("soft_opt_in_days", pa.int32()), ("minor_under", pa.int32()),
-                        ("unknown_age_is_minor", pa.bool_()), ("parental_consent", pa.bool_()), ("calls_need_yes_from", pa.date32()),
+                        ("unknown_age_is_minor", pa.bool_()), ("parental_consent", pa.bool_()),
+                        ("professionals", pa.bool_()), ("calls_need_yes_from", pa.date32()),
                     ]
                 ),
             ),
@@ -78,6 +88,7 @@ class Consents(Declaration):
                     {
                         "channel": channel,
                         "needs_double_opt_in": channel in self.double_opt_in,
+                        "needs_proof": channel in self.needs_proof,
                         "expires_after_days": self.expires_after_days.get(channel),
                         "allows_soft_opt_in": channel in self.soft_opt_in_channels,
                     }
@@ -85,7 +96,7 @@ class Consents(Declaration):
                 ],
                 schema=pa.schema(
                     [
-                        ("channel", pa.string()), ("needs_double_opt_in", pa.bool_()),
+                        ("channel", pa.string()), ("needs_double_opt_in", pa.bool_()), ("needs_proof", pa.bool_()),
                         ("expires_after_days", pa.int32()), ("allows_soft_opt_in", pa.bool_()),
                     ]
                 ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from orchestration.contracts.entities import ENTITIES, Entity
 from orchestration.contracts.published_tables import PublishedTable, published_tables
@@ -24,6 +24,12 @@ FINANCIAL_TABLES = frozenset({"marts.orders", "marts.order_lines"})
 UNKNOWN = "unknown"
 
 
+class Finder(Protocol):
+    """What finds somebody in a text: a compiled pattern, or one that looks for several words on one line."""
+
+    def search(self, text: str, /) -> object: ...
+
+
 @dataclass(frozen=True)
 class Subject:
     """One or several persons that are looked for together. All values are texts.
@@ -31,7 +37,8 @@ class Subject:
     `customer_ids`: every id that stands for them. `records`: (source, record id). `keys`: values that they
     alone carry, by kind (email, phone, card, cookie), in the form of `suppression.value_key`. `texts`:
     what they alone carry, as written anywhere (names, addresses, numbers), for what has no column.
-    `orders`, `events`: (source, key) of the facts attached to them.
+    `orders`, `events`: (source, key) of the facts attached to them. `names`: texts that together on one line tell
+    them, such as a name and a postal code, in the form of `rewriting.folded`.
     """
 
     customer_ids: frozenset[str] = frozenset()
@@ -40,6 +47,7 @@ class Subject:
     texts: frozenset[str] = frozenset()
     orders: frozenset[tuple[str, str]] = frozenset()
     events: frozenset[tuple[str, str]] = frozenset()
+    names: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -51,6 +59,7 @@ class Subject:
             told[name] = sorted(told[name])
         for name in ("records", "orders", "events"):
             told[name] = sorted(list(pair) for pair in told[name])
+        told["names"] = sorted(list(parts) for parts in self.names)
         told["keys"] = {kind: sorted(values) for kind, values in sorted(self.keys.items())}
         return json.dumps(told, ensure_ascii=False)
 
@@ -60,7 +69,8 @@ class Subject:
         pairs = {name: frozenset((a, b) for a, b in told[name]) for name in ("records", "orders", "events")}
         return cls(
             customer_ids=frozenset(told["customer_ids"]), texts=frozenset(told["texts"]),
-            keys={kind: frozenset(values) for kind, values in told["keys"].items()}, **pairs,
+            keys={kind: frozenset(values) for kind, values in told["keys"].items()},
+            names=frozenset(tuple(parts) for parts in told.get("names", ())), **pairs,
         )  # fmt: skip
 
 
@@ -69,7 +79,8 @@ class PersonalTable:
     """One place that holds personal data: how the person's rows are found in it and what becomes of them.
 
     `ids`: columns that hold a customer id. `records`: (source column, record column) pairs. `values`:
-    (column, kind) of contact values. `personal`: every column that is classified as personal.
+    (column, kind) of contact values. `personal`: every column that is classified as personal. `free_texts`: those of
+    a delivery that anybody may have written anything in, another person's address too.
     """
 
     name: str
@@ -79,6 +90,7 @@ class PersonalTable:
     personal: tuple[str, ...]
     kept: tuple[str, ...]
     treatment: Treatment
+    free_texts: tuple[str, ...] = ()
 
     @property
     def is_reachable(self) -> bool:
@@ -124,9 +136,10 @@ def _landing(entity: Entity) -> PersonalTable | None:
     if not pairs and not values:
         return None
     is_financial = entity.name in FINANCIAL_ENTITIES
+    free = (c.name for c in entity.columns if c.personal == "sensitive" or (c.personal != "none" and c.kind == "json"))
     return PersonalTable(
         entity.name, (), tuple(pairs), values, personal, (*entity.keys, "returned_order_id"),
-        "anonymise" if is_financial else "remove",
+        "anonymise" if is_financial else "remove", tuple(free),
     )  # fmt: skip
 
 

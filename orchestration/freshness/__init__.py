@@ -6,6 +6,7 @@ of one contact point (SQL, from the curves), and what is done with it (segments,
 """
 
 from orchestration.freshness.estimate import FreshnessReport, estimate
+from orchestration.freshness.figures import figures
 from orchestration.freshness.survival import Curve, Evidence, fit, survival
 
-__all__ = ["Curve", "Evidence", "FreshnessReport", "estimate", "fit", "survival"]
+__all__ = ["Curve", "Evidence", "FreshnessReport", "estimate", "figures", "fit", "survival"]

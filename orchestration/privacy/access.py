@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration import ingest, publish, registry, suppression, warehouse
+from orchestration import ingest, publish, registry, segments, suppression, warehouse
 from orchestration.contracts.company import Company
 from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.published_tables import published_tables
@@ -19,7 +19,6 @@ from orchestration.contracts.subject import landing_tables, publication_tables
 from orchestration.identity import RECORD_CUSTOMERS, STEWARD_DECISIONS
 from orchestration.privacy import ledger, strays
 from orchestration.privacy.people import Person, published
-from orchestration.segments import CUSTOMER_TABLES
 from orchestration.settings import Workspace
 from orchestration.warehouse import literal
 
@@ -39,6 +38,8 @@ def access_person(workspace: Workspace, company: Company, retention: Retention, 
         current = publish.current(workspace)
         shown = publish.held(connection, subject) if current is not None else {}
         histories = _histories(connection, workspace, sorted(subject.customer_ids), sorted(subject.records))
+    if listed := segments.listed_in(workspace, subject):
+        histories["static_lists"] = listed
     told = {
         "controller": {
             "name": retention.controller.name or company.name,
@@ -82,7 +83,7 @@ def _histories(
 
     told: dict[str, list[dict[str, Any]]] = {}
     listed = ", ".join(map(literal, ids)) or "''"
-    for table in CUSTOMER_TABLES:
+    for table in segments.CUSTOMER_TABLES:
         told[table.name] = _rows(
             connection,
             f"select * from ({registry.rows(workspace, table)}) where customer_id in ({listed}) order by all",
@@ -104,6 +105,8 @@ def _histories(
         f"inner join ({registry.rows(workspace, activation.DELIVERIES)}) as d on m.attempt = d.attempt "
         f"where m.customer_id in ({listed}) order by all",
     )
+    earlier = activation.received(workspace, ids)
+    told["delivered_to_before"] = [{"activation": name, "lists": "no longer kept"} for name in sorted(earlier)]
     return {name: rows for name, rows in told.items() if rows}
 
 

@@ -27,7 +27,10 @@ _TITLES = {
     "privacy_request": "Your requests about your data", "steward_decision": "Decisions about records of yours",
     "quarantine": "Rows about you that could not be read",
     "segment_changes": "Groups you entered and left", "trigger_firings": "Messages prepared for you",
-    "delivered_to": "Where your details were sent", "steward_decisions": "Decisions about records of yours",
+    "delivered_to": "Where your details were sent",
+    "delivered_to_before": "Where your details were sent before that",
+    "static_lists": "Lists of the marketing team that name you",
+    "steward_decisions": "Decisions about records of yours",
     "record_customers": "When each record was recognised as yours",
 }  # fmt: skip
 _STYLE = """

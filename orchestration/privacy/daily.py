@@ -65,6 +65,7 @@ def before_landing(
     received = objected = erased = waiting = 0
     if is_forward:
         received, objected = _enter(workspace, zoneinfo.ZoneInfo(time_zone))
+        _recognise(workspace, today)
         erased, waiting = _carry_out(workspace, sources, retention, today)
     swept = ingest.sweep(workspace, sources, since=_last_sweep(workspace))
     _note_sweep(workspace, started)
@@ -101,11 +102,11 @@ def _number(row: Mapping[str, object]) -> str:
     return f"{row['source']}:{row['row_key']}"
 
 
-def _kind(row: Mapping[str, object]) -> str:
+def _kind(row: Mapping[str, object]) -> tuple[str, bool]:
+    """What is asked, and whether that is clear. Where it is not, nobody contacts them, and the request stays open."""
     said = str(row["request_type"] or "").strip().lower()
     said = _KINDS.get(said, said)
-    # Nobody knows what was meant: to stop contacting is the restrictive side, and a person reads the ledger.
-    return said if said in ledger.TYPES else "objection"
+    return (said, True) if said in ledger.TYPES else ("objection", False)
 
 
 def _enter(workspace: Workspace, zone: dt.tzinfo) -> tuple[int, int]:
@@ -119,7 +120,7 @@ def _enter(workspace: Workspace, zone: dt.tzinfo) -> tuple[int, int]:
     with people.published(workspace) as connection:
         has_publication = publish.current(workspace) is not None
         for row in new:
-            kind = _kind(row)
+            kind, is_clear = _kind(row)
             received_on = _received_on(row, zone)
             found = people.customers_of_references(connection, _texts(row)) if has_publication else []
             customer_id = found[0] if len(found) == 1 else None
@@ -130,12 +131,40 @@ def _enter(workspace: Workspace, zone: dt.tzinfo) -> tuple[int, int]:
                 )
                 objected += 1
             lines.append((_number(row), kind, "received", received_on, customer_id, str(row["source"]), "", {}))
-            if kind == "objection":
+            if not is_clear:
+                unclear: dict[str, object] = {"why": "what is asked is not clear; not contacted meanwhile"}
+                lines.append(
+                    (_number(row), kind, "waiting", _available_on(row), customer_id, str(row["source"]), "rcu", unclear)
+                )
+            elif kind == "objection":
                 lines.append(
                     (_number(row), kind, "answered", _available_on(row), customer_id, str(row["source"]), "rcu", {})
                 )
     ledger.append(workspace, lines)
     return len(new), objected
+
+
+def _recognise(workspace: Workspace, today: dt.date) -> None:
+    """Tell whose an open request is that nobody was known by when it came: it may have come with the first delivery.
+
+    Once a day: a run that is repeated finds nothing new.
+    """
+    current = publish.current(workspace)
+    if current is None or current.as_of_on >= today:
+        return
+    open_ones = [one for one in ledger.requests(workspace) if one.state == "open" and one.customer_id is None]
+    if not open_ones:
+        return
+    rows = {_number(row): row for row in _delivered(workspace)}
+    lines: list[ledger.Line] = []
+    with people.published(workspace) as connection:
+        for one in open_ones:
+            row = rows.get(one.request_id)
+            found = people.customers_of_references(connection, _texts(row)) if row is not None else []
+            if len(found) == 1:
+                note: dict[str, object] = {"why": one.reason}
+                lines.append((one.request_id, one.request_type, "waiting", today, found[0], one.origin, "rcu", note))
+    ledger.append(workspace, lines)
 
 
 def _texts(row: Mapping[str, object]) -> dict[str, str | None]:

@@ -112,6 +112,14 @@ def close(
     return next(one for one in requests(workspace) if one.request_id == request_id)
 
 
+def require_open(workspace: Workspace, request_id: str) -> Request:
+    """The open request of that number. Raises UsageError, before anything is done for one that is not."""
+    found = next((one for one in requests(workspace) if one.request_id == request_id), None)
+    if found is None or found.state != "open":
+        raise UsageError(f'there is no open request "{request_id}"; `rcu requests` lists them')
+    return found
+
+
 Line = tuple[str, str, str, dt.date, str | None, str, str, dict[str, object]]
 
 

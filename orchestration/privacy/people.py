@@ -32,6 +32,8 @@ _KINDS: dict[str, Kind] = {"email": "email", "phone": "phone", "phone_other": "p
 _REFERENCES: dict[str, Kind] = {
     "ref_email": "email", "ref_phone": "phone", "ref_card": "card", "ref_cookie": "cookie",
 }  # fmt: skip
+#: A text as `rewriting.folded` gives it, its words divided by one space.
+_FOLDED = "coalesce(trim(regexp_replace(lower(strip_accents({0})), '[^a-z0-9]+', ' ', 'g')), '')"
 #: Shorter texts would be found everywhere.
 _SHORTEST = 6
 
@@ -232,9 +234,11 @@ def subject_of(
                 keys.setdefault(kind, set()).add(key)
                 texts.add(value)
     texts |= {form for key in keys.get("phone", ()) for form in (f"0{key}", f"+33{key}", f"33{key}")}
+    names, spelled = _own_names(connection, workspace, sorted(ids) if has_publication else [])
+    texts |= spelled
     return Subject(
         frozenset(ids), frozenset(records), {kind: frozenset(values) for kind, values in sorted(keys.items())},
-        frozenset(text for text in texts if len(text.strip()) >= _SHORTEST), frozenset(orders), frozenset(events),
+        frozenset(text for text in texts if len(text.strip()) >= _SHORTEST), frozenset(orders), frozenset(events), names,
     )  # fmt: skip
 
 
@@ -316,6 +320,51 @@ def _own_values(connection: Connection, workspace: Workspace) -> tuple[dict[str,
             keys.setdefault(kind, set()).add(key)
         texts |= {re.sub(r"\s+", " ", text).strip() for text in written} | {text.strip() for text in written}
     return keys, texts
+
+
+def _own_names(
+    connection: Connection, workspace: Workspace, ids: list[str]
+) -> tuple[frozenset[tuple[str, ...]], set[str]]:
+    """What of their names tells the loaded person alone: (`Subject.names`, full names as written).
+
+    A full name that no record of anybody else carries; beside a postal code or an address, one that others carry.
+    """
+    parts = ["select '' as first, '' as last, '' as first_given, '' as last_given, '' as code, '' as line, false as is_mine "
+             "where false"]  # fmt: skip
+    columns = ", ".join(
+        [f"{_FOLDED.format(name)} as {short}" for name, short in (("first_name", "first"), ("last_name", "last"))]
+        + ["first_name as first_given", "last_name as last_given"]
+        + [f"{_FOLDED.format(name)} as {short}" for name, short in (("postal_code", "code"), ("address_line", "line"))]
+    )
+    files = landing_files(workspace, "customer")
+    if files:
+        mine = "(source, record_id) in (select (source, key) from p_records)"
+        parts.append(f"select {columns}, {mine} as is_mine from {scan(workspace, 'customer', files)}")
+    if ids:
+        listed = ", ".join(map(literal, ids))
+        parts.append(f"select {columns}, customer_id in ({listed}) as is_mine from rcu.customers")
+    connection.execute(f"create or replace temp table p_names as select distinct * from ({' union all '.join(parts)})")
+    mine = "is_mine and length(first) > 1 and length(last) > 1"
+    alone = "first || ' ' || last not in (select first || ' ' || last from p_names where not is_mine and first <> '')"
+    names: set[tuple[str, ...]] = set()
+    spelled: set[str] = set()
+    for first, last, first_given, last_given in connection.execute(
+        "select first, last, trim(first_given), trim(last_given) from p_names as own "
+        f"where {mine} and {alone} and not exists (select 1 from p_names as others where not others.is_mine "
+        # a street may bear the name
+        "and (contains(others.line, own.first || ' ' || own.last) or contains(others.line, own.last || ' ' || own.first))) "
+        "order by all"
+    ).fetchall():
+        names |= {(f"{first} {last}",), (f"{last} {first}",)}
+        spelled |= {f"{first_given} {last_given}", f"{last_given} {first_given}"}
+    for place in ("code", "line"):
+        names |= set(
+            connection.execute(
+                f"select last, first, {place} from p_names where {mine} and length({place}) > 3 except "
+                f"select last, first, {place} from p_names where not is_mine order by all"
+            ).fetchall()
+        )
+    return frozenset(names), spelled
 
 
 def _is_carried_by_others(connection: Connection, kind: str, key: str) -> bool:

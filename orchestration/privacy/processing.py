@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
+from orchestration.contracts.activation import PLATFORMS, Activation
 from orchestration.contracts.catalogue import Catalogue
 from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.retention import Retention
+from orchestration.contracts.subject import landing_tables
 
 _CLASSES = {
     "identity": "identity", "contact": "contact details", "reference": "pseudonymous keys",
@@ -47,7 +50,7 @@ def processing_markdown(catalogue: Catalogue, retention: Retention) -> str:
         "",
         "## Recipients",
         "",
-        *_grid(("activation", "what for", "destination", "channel and purpose"), _recipients(catalogue)),
+        *_grid(("activation", "what for", "recipient", "channel and purpose", "owner"), _recipients(catalogue)),
         "",
         "## Segments and what they are for",
         "",
@@ -94,18 +97,36 @@ def _sources(catalogue: Catalogue) -> Iterator[tuple[str, ...]]:
                 column = entity.column(canonical)
                 if column is not None and column.personal != "none":
                     classes.add(_CLASSES[column.personal])
+            is_about_people = entity_name in {table.name for table in landing_tables()}
+            kept = [entity.column(name) for name in ("custom", "properties") if delivery.custom and is_about_people]
+            kept += [entity.column("tags")] if delivery.tags else []
+            classes |= {
+                _CLASSES[column.personal] for column in kept if column is not None and column.personal != "none"
+            }
         entities = ", ".join(sorted(source.delivers))
         yield name, source.describes, source.owner or "", entities, ", ".join(sorted(classes)) or "nothing personal"
 
 
 def _recipients(catalogue: Catalogue) -> Iterator[tuple[str, ...]]:
     for name, activation in sorted(catalogue.activations.items()):
-        told = activation.model_dump()
-        kind = told.get("destination", {})
-        destination = kind.get("kind", "") if isinstance(kind, dict) else str(kind)
-        describes = told.get("describes") or told.get("objective") or told.get("label") or ""
-        uses = " ".join(str(told[part]) for part in ("channel", "purpose") if told.get(part))
-        yield name, str(describes), str(destination), uses
+        what = activation.format if activation.format in PLATFORMS else "a list"
+        uses = f"{activation.channel}, {activation.needed_purpose}"
+        yield name, activation.objective, f"{what}, {_place(activation)}", uses, activation.owner or ""
+
+
+def _place(activation: Activation) -> str:
+    """Where a list goes, without anything secret."""
+    deliver = activation.deliver
+    if deliver.sftp is not None:
+        return f"by SFTP to {deliver.sftp.host}"
+    if deliver.s3 is not None:
+        return f"to the bucket {deliver.s3.bucket}{f' of {deliver.s3.endpoint}' if deliver.s3.endpoint else ''}"
+    if deliver.webhook is not None:
+        return f"to {urlsplit(deliver.webhook.url).hostname}"
+    if deliver.postgres is not None:
+        return f"into the table {deliver.postgres.table} of a PostgreSQL database"
+    given = deliver.folder.path if deliver.folder is not None else None
+    return f"into the folder {given or f'data/exports/{activation.activation}'}"
 
 
 def _grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from orchestration import ingest, publish, rewriting, searching, warehouse
 from orchestration.contracts.entities import ENTITIES
 from orchestration.contracts.subject import Subject
 from orchestration.errors import UsageError
-from orchestration.rewriting import Edit
+from orchestration.rewriting import Edit, Traces
 from orchestration.settings import Workspace
 from orchestration.warehouse import quote
 
@@ -30,7 +30,7 @@ from orchestration.warehouse import quote
 SHORTEST_KEY = 6
 #: The tables of the registry; a test holds the list against the code.
 REGISTRY_TABLES = (
-    "activation_deliveries", "activation_members", "contact_curves", "customer_id_events", "erasures", "files",
+    "activation_deliveries", "activation_members", "activation_recipients", "contact_curves", "customer_id_events", "erasures", "files",
     "identity_models", "objections", "privacy_requests", "record_customers", "rollbacks", "runs", "score_models",
     "segment_changes", "segment_sizes", "steward_decisions", "trigger_firings",
 )  # fmt: skip
@@ -73,37 +73,37 @@ def _known(workspace: Workspace) -> re.Pattern[str]:
     )
 
 
-def pattern_of(subject: Subject) -> re.Pattern[str] | None:
+def finder_of(subject: Subject) -> Traces | None:
     """What tells the person in a file of which nothing is known."""
     keys = {record for _, record in subject.records if len(record) >= SHORTEST_KEY}
-    return rewriting.pattern_of(subject.texts | subject.customer_ids | keys)
+    return rewriting.traces_of(subject.texts | subject.customer_ids | keys, subject.names)
 
 
 def holding(workspace: Workspace, subject: Subject) -> list[Path]:
     """Strays that hold the person, or of which nobody can tell."""
-    pattern = pattern_of(subject)
+    finder = finder_of(subject)
     return [
-        path for path in stray_files(workspace) if pattern is not None and searching.holds(path, pattern) is not False
+        path for path in stray_files(workspace) if finder is not None and searching.holds(path, finder) is not False
     ]
 
 
 def erase(workspace: Workspace, subject: Subject) -> StraysErased:
     """Clean every stray. Call under the run lock; safe to call again."""
-    pattern = pattern_of(subject)
-    if pattern is None:
+    finder = finder_of(subject)
+    if finder is None:
         return StraysErased()
     cleaned = 0
     left = []
     for path in stray_files(workspace):
-        if searching.holds(path, pattern) is False:
+        if searching.holds(path, finder) is False:
             continue
         try:
             with _writable(path.parent):
-                changed = _clean(path, pattern)
+                changed = _clean(path, finder)
         except (OSError, ValueError, EOFError, LookupError, RuntimeError, UsageError, sqlite3.Error, duckdb.Error):
             changed = False  # of a kind that is not what it looks like: named below
         cleaned += changed
-        if searching.holds(path, pattern) is not False:
+        if searching.holds(path, finder) is not False:
             left.append(path.relative_to(workspace.root).as_posix())
     return StraysErased(cleaned, tuple(left))
 
@@ -119,27 +119,27 @@ def _writable(folder: Path) -> Iterator[None]:
         folder.chmod(mode)
 
 
-def _clean(path: Path, pattern: re.Pattern[str]) -> bool:
+def _clean(path: Path, finder: Traces) -> bool:
     with path.open("rb") as file:
         head = file.read(searching.HEAD)
     if head.startswith(b"SQLite format 3"):
-        return rewriting.edit_sqlite(path, pattern) > 0
+        return finder.words is not None and rewriting.edit_sqlite(path, finder.words) > 0
     if head[8:12] == b"DUCK":
-        return _clean_database(path, pattern)
+        return _clean_database(path, finder)
     if b"\0" in head and head[:4] != b"PAR1" and head[:2] not in (b"PK", b"\x1f\x8b"):
         return False  # rows cannot be told in it
-    return rewriting.edit_file(path, rewriting.layout_for(path.name), lambda name: Edit(pattern=pattern)) > 0
+    return rewriting.edit_file(path, rewriting.layout_for(path.name), lambda name: Edit(pattern=finder)) > 0
 
 
-def _clean_database(path: Path, pattern: re.Pattern[str]) -> bool:
-    """Write a DuckDB file anew without the rows, of any table, that `pattern` finds."""
+def _clean_database(path: Path, finder: Traces) -> bool:
+    """Write a DuckDB file anew without the rows, of any table, that `finder` finds."""
     new = path.with_name(f".{path.name}.erasing.tmp")
     new.unlink(missing_ok=True)
     connection = warehouse.connect()
     try:
         warehouse.attach(connection, path, "stray", read_only=True)
         warehouse.attach(connection, new, "fresh", encrypted=warehouse.is_encrypted(path))
-        connection.create_function("is_theirs", lambda text: pattern.search(text) is not None, ["VARCHAR"], "BOOLEAN")
+        connection.create_function("is_theirs", finder.search, ["VARCHAR"], "BOOLEAN")
         connection.execute("use stray")
         for schema, table in searching.tables(connection):
             place = f"{quote(schema)}.{quote(table)}"

@@ -33,7 +33,7 @@ def erase(workspace: Workspace, subject: Subject) -> TracesErased:
     """Clean exports, Dagster's storage and every log. Call under the run lock; safe to call again."""
     from orchestration import activation
 
-    wanted = rewriting.pattern_of(subject.texts | subject.customer_ids)
+    wanted = rewriting.traces_of(subject.texts | subject.customer_ids, subject.names)
     keys = {record for _, record in subject.records if len(record) >= SHORTEST_KEY}
     private = rewriting.pattern_of(subject.texts | keys)
     exports = logs = 0

@@ -13,6 +13,7 @@ settings as (
     select
         channel,
         needs_double_opt_in,
+        needs_proof,
         expires_after_days
     from {{ source('control', 'consent_channels') }}
 
@@ -42,6 +43,9 @@ spread as (
         case
             when ledger.status = 'granted' and coalesce(settings.needs_double_opt_in, false)
                 and coalesce(ledger.basis, 'opt_in') = 'opt_in' then 'pending'
+            -- nor does one count that nobody could prove, where it has to be proven
+            when ledger.status = 'granted' and coalesce(settings.needs_proof, false)
+                and ledger.proof is null and ledger.text_version is null then 'pending'
             else ledger.status
         end as status,
         ledger.basis,

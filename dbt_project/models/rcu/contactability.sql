@@ -6,7 +6,8 @@ customers as (
     select
         customer_id,
         birth_on,
-        is_suppressed
+        is_suppressed,
+        company_name is not null or company_number is not null as is_professional
     from {{ ref('customers') }}
 
 ),
@@ -63,6 +64,7 @@ settings as (
         minor_under,
         unknown_age_is_minor,
         parental_consent,
+        professionals,
         calls_need_yes_from
     from {{ source('control', 'consent_settings') }}
 
@@ -87,6 +89,9 @@ facts as (
         channels.channel,
         purposes.purpose,
         customers.is_suppressed,
+        -- a professional may be written to about the profession (B2B)
+        customers.is_professional and coalesce(settings.professionals, false)
+            and channels.channel = 'email' and purposes.purpose = 'marketing' as is_by_profession,
         -- below that age a parent has to agree (LIL 45)
         coalesce(
             {{ age_in_years('customers.birth_on', 'as_of.as_of_on') }} < settings.minor_under,
@@ -130,7 +135,8 @@ grounds as (
             when is_child then case when has_parental_yes then 'parental' end
             when status = 'granted' and basis in ('opt_in', 'double_opt_in') then basis
             -- no other ground replaces the yes that e-mails, texts and calls need
-            when status = 'granted' and basis = 'legitimate_interest' and not needs_opt_in then basis
+            when status = 'granted' and basis = 'legitimate_interest' and (not needs_opt_in or is_by_profession)
+                then basis
             when purpose = 'marketing' and allows_soft_opt_in and is_own_customer
                 and coalesce(status, 'granted') in ('granted', 'expired') then 'soft_opt_in'
             when purpose = 'marketing' and not needs_opt_in and coalesce(status, 'granted') in ('granted', 'expired')

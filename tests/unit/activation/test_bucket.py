@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
+from orchestration import activation
+from orchestration.contracts.subject import Subject
 from tests.unit.activation.conftest import Shop, declare
 
 server_module = pytest.importorskip("moto.server", reason="moto's server is not installed (dev dependency)")
@@ -63,3 +66,18 @@ def test_a_bucket_that_does_not_exist_is_a_clear_error(shop: Shop, endpoint: str
     (outcome,) = shop.send(shop.publish(), declared(endpoint, bucket="nowhere"))
     assert outcome.status == "failed"
     assert "s3://nowhere/rcu/today did not take the delivery" in outcome.message
+
+
+def test_an_erased_person_is_told_the_way_they_went(shop: Shop, endpoint: str, bucket: Any) -> None:
+    letter = declared(endpoint)
+    shop.send(shop.publish(), letter)
+    anne = Subject(customer_ids=frozenset({"c01"}))
+    activation.erase(shop.workspace, anne, request_id="R-1", on=dt.date(2026, 4, 2))
+    assert activation.send_removals(shop.workspace, {"letter": letter}) == activation.RemovalsSent(1)
+    keys = [
+        item["Key"] for item in bucket.list_objects_v2(Bucket="audiences", Prefix="rcu/today/erase-letter")["Contents"]
+    ]
+    (file,) = [key for key in keys if key.endswith(".jsonl")]
+    text = bucket.get_object(Bucket="audiences", Key=file)["Body"].read().decode()
+    assert '"c01"' in text and "eleonore.martin" not in text and text.count("\n") == 1
+    assert [key for key in keys if key.endswith(".manifest.json")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import socket
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from orchestration import activation
+from orchestration.contracts.subject import Subject
 from tests.unit.activation.conftest import NOW, Shop, declare
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed (dev dependency)")
@@ -146,3 +149,16 @@ def test_a_connection_that_fails_never_tells_its_password(shop: Shop, monkeypatc
     assert "env:RCU_TEST_DSN cannot be reached" in outcome.message
     assert "very-secret" not in outcome.message
     assert "very-secret" not in str(list(shop.workspace.registry.rglob("*")))
+
+
+def test_the_rows_of_an_erased_person_go_and_no_others(shop: Shop, dsn: str) -> None:
+    shop.send(shop.publish(members=["c01", "c09"]), declared("a"), declared("b"))
+    anne = Subject(customer_ids=frozenset({"c01"}))
+    activation.erase(shop.workspace, anne, request_id="R-1", on=dt.date(2026, 4, 2))
+    assert activation.send_removals(shop.workspace, {"a": declared("a")}).sent == 1
+    assert query(dsn, "select activation, id from crm.audience order by 1, 2") == [
+        ("a", "c09"), ("b", "c01"), ("b", "c09"),
+    ]  # fmt: skip
+    told = activation.send_removals(shop.workspace, {"a": declared("a"), "b": declared("b")})
+    assert told == activation.RemovalsSent(1)
+    assert query(dsn, "select activation, id from crm.audience order by 1, 2") == [("a", "c09"), ("b", "c09")]

@@ -15,6 +15,7 @@ import pytest
 
 from orchestration import activation
 from orchestration.activation import destinations, ledger
+from orchestration.contracts.trigger import Limits
 from orchestration.errors import UsageError
 from tests.unit.activation.conftest import CUSTOMERS, DAY, NOW, Shop, declare
 
@@ -230,6 +231,25 @@ def test_an_event_leaves_once_and_one_that_failed_leaves_with_the_next(shop: Sho
     assert outcome.left_out == {"no_consent": 1}  # c04 refuses
 
 
+def test_a_message_whose_window_is_over_leaves_in_the_next_or_never(shop: Shop) -> None:
+    declared = declare(audience={"trigger": "cart_left"}, format="json", columns=["customer_id"])
+    limits = Limits.model_validate({"quiet_hours": {"from": "20:00", "to": "09:00"}, "quiet_week_days": ["wednesday"]})
+    published = shop.publish(events=[("cart_left:1", "c01", "20260331-0001")])  # its window ends on the 31st, 20:00
+
+    def windows(now: dt.datetime) -> list[tuple[str, str]]:
+        shop.send(published, declared, now=now, limits=limits, time_zone="UTC", again=True)
+        (file,) = [path for path in shop.exports("letter") if "-add" in path.name] or [None]
+        rows = json.loads(file.read_text(encoding="utf-8")) if file else []
+        return [(row["send_from_at"], row["send_until_at"]) for row in rows]
+
+    assert windows(NOW) == [("2026-03-31T08:00:00+00:00", "2026-03-31T20:00:00+00:00")]
+    # In the evening; Wednesday is quiet, and the message is good until Thursday.
+    assert windows(NOW.replace(hour=22)) == [("2026-04-02T09:00:00+00:00", "2026-04-02T20:00:00+00:00")]
+    quiet = limits.model_copy(update={"quiet_week_days": ("wednesday", "thursday")})
+    (outcome,) = shop.send(published, declared, now=NOW.replace(hour=22), limits=quiet, again=True, dry_run=True)
+    assert outcome.audience == 0
+
+
 # --- refusing ------------------------------------------------------------------------------------
 
 
@@ -260,6 +280,15 @@ def test_a_publication_whose_gate_failed_is_refused(shop: Shop) -> None:
 
 def test_a_universal_segment_is_refused(shop: Shop) -> None:
     assert "the size of segment readers is universal" in refusal(shop, published=shop.publish(size_status="universal"))
+
+
+def test_an_empty_segment_is_refused_unless_that_is_declared(shop: Shop) -> None:
+    published = shop.publish(size_status="empty")
+    (outcome,) = shop.send(published, declare(mode="delta"))
+    assert (outcome.status, shop.exports("letter")) == ("refused", [])
+    assert outcome.message == "the size of segment readers is empty; look at it (`rcu segment preview readers`)"
+    (outcome,) = shop.send(published, declare("allowed", refuse_sizes=["universal"]))
+    assert outcome.status == "delivered"
 
 
 def test_a_size_out_of_its_range_is_refused_where_it_is_declared(shop: Shop) -> None:

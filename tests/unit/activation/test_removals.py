@@ -7,9 +7,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from orchestration import activation
+import pyarrow.parquet as pq
+
+from orchestration import activation, protection
 from orchestration.contracts.subject import Subject
 from orchestration.privacy import traces
+from orchestration.publish.planning import input_fingerprint
 from tests.unit.activation.conftest import Shop, declare
 from tests.unit.activation.test_webhook import SECRET, Receiver, serving
 
@@ -94,3 +97,43 @@ def test_who_was_never_delivered_is_told_to_nobody(shop: Shop) -> None:
     shop.send(shop.publish(members=["c02", "c03"]), declare(columns=["customer_id"]))
     erase(shop)
     assert waiting(shop) == []
+
+
+def test_who_was_only_in_lists_that_are_no_longer_kept_is_told_too(shop: Shop, tmp_path: Path) -> None:
+    there = tmp_path / "theirs"
+    letter = declare(columns=["customer_id", "email"], deliver={"folder": {"path": str(there)}})
+    shop.send(shop.publish("20260331-0001", members=["c01", "c02"]), letter)
+    for number in (2, 3):
+        shop.send(shop.publish(f"20260331-000{number}", members=["c02"]), letter)
+    registry = "".join(repr(pq.read_table(file).to_pylist()) for file in shop.workspace.registry.rglob("*.parquet"))
+    assert "c02" in registry, "the lists that are kept"
+    assert "c01" not in registry and "eleonore" not in registry, "who left them is not readable"
+    protection.rotate(shop.workspace)
+    erase(shop, "R-9")
+    (file,) = waiting(shop)
+    (line,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
+    own = hashlib.sha256(b"somebody@exemple.example").hexdigest()
+    assert line == {"customer_id": "c01", "sha256": {"email": own}}
+    assert activation.send_removals(shop.workspace, {"letter": letter}).sent == 1
+    assert len(list(there.glob("erase-letter-*.jsonl"))) == 1
+    erase(shop, "R-10")
+    assert waiting(shop) == [], "nothing is remembered of them any more"
+
+
+def test_what_a_platform_took_as_a_hash_is_taken_away_by_that_hash(shop: Shop) -> None:
+    ads = declare("ads", format="meta", purpose="marketing")
+    shop.send(shop.publish(), ads)
+    erase(shop)
+    (file,) = waiting(shop)
+    (line,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
+    assert line["sha256"]["email"] == hashlib.sha256(b"eleonore.martin@gmail.com").hexdigest()
+    assert line["sha256"]["phone"] == hashlib.sha256(b"33612345601").hexdigest()
+
+
+def test_remembering_who_received_a_list_gives_a_run_nothing_new_to_do(shop: Shop) -> None:
+    before = input_fingerprint(shop.workspace, as_of_on=ERASED_ON)
+    letter = declare(columns=["customer_id"])
+    for number, members in enumerate((["c01"], ["c02"], ["c02"]), start=1):
+        shop.send(shop.publish(f"20260331-000{number}", members=members), letter)
+    assert activation.received(shop.workspace, ["c01", "c02"]) == {"letter": {"c01"}}
+    assert input_fingerprint(shop.workspace, as_of_on=ERASED_ON) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import socket
 import threading
@@ -13,6 +14,8 @@ from typing import Any
 import paramiko
 import pytest
 
+from orchestration import activation
+from orchestration.contracts.subject import Subject
 from tests.unit.activation.conftest import Shop, declare
 
 PASSWORD = "only for tests"
@@ -212,3 +215,17 @@ def test_a_server_that_is_not_there_is_a_clear_error(shop: Shop, server: Server)
         port = free.getsockname()[1]
     (outcome,) = shop.send(shop.publish(), declare(deliver=server.declared(port=port)))
     assert "cannot be reached" in outcome.message
+
+
+def test_an_erased_person_is_told_the_way_they_went(shop: Shop, server: Server) -> None:
+    letter = declare(columns=["customer_id", "email"], deliver=server.declared(path="inbox"))
+    shop.send(shop.publish(), letter)
+    anne = Subject(customer_ids=frozenset({"c01"}))
+    activation.erase(shop.workspace, anne, request_id="R-1", on=dt.date(2026, 4, 2))
+    (server.folder / "erase-letter-2026-04-02-R-1.jsonl").mkdir()
+    assert activation.send_removals(shop.workspace, {"letter": letter}).sent == 0, "it was not taken"
+    (server.folder / "erase-letter-2026-04-02-R-1.jsonl").rmdir()
+    assert activation.send_removals(shop.workspace, {"letter": letter}) == activation.RemovalsSent(1)
+    text = next(server.folder.glob("erase-letter-*.jsonl")).read_text(encoding="utf-8")
+    assert '"c01"' in text and "eleonore.martin" not in text and text.count("\n") == 1
+    assert len(list(server.folder.glob("erase-letter-*.manifest.json"))) == 1

@@ -6,9 +6,12 @@ import datetime as dt
 import zoneinfo
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from orchestration import warehouse
+from orchestration import privacy, suppression, warehouse
+from orchestration.contracts.catalogue import load_catalogue
+from orchestration.contracts.retention import Retention
 from orchestration.errors import UsageError
 from orchestration.privacy import daily, ledger
 from orchestration.settings import Workspace
@@ -79,3 +82,42 @@ def test_a_delivered_request_has_its_day_in_the_company_s_time_zone() -> None:
     assert daily._received_on({**row, "requested_at": None}, dt.UTC) == dt.date(2026, 3, 1)
     late = {**row, "requested_at": dt.datetime(2026, 3, 9, 8, 0)}
     assert daily._received_on(late, dt.UTC) == dt.date(2026, 3, 1), "it was here by then"
+
+
+def land_request(workspace: Workspace, number: str, kind: str, email: str) -> None:
+    """One delivered request, as ingest lands it."""
+    folder = workspace.landing / "privacy_request" / "source=desk" / "batch=2026-01-31"
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"request_id": number, "row_key": number, "request_type": kind, "ref_email": email, "source": "desk",
+             "batch_id": number, "row_hash": number}  # fmt: skip
+    texts |= dict.fromkeys(("ref_account_source", "ref_account", "ref_card", "ref_phone", "ref_cookie", "ref_last_name",
+                            "ref_first_name", "details"))  # fmt: skip
+    listed = ", ".join(f"cast($v{n} as varchar) as {name}" for n, name in enumerate(texts))
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select {listed}, cast(null as timestamp) as requested_at, date '{DAY}' as business_on, "
+            f"date '{DAY}' as available_on, cast(2 as bigint) as line_number) to '{folder / number}.parquet' (format parquet)",
+            {f"v{n}": value for n, value in enumerate(texts.values())},
+        )
+
+
+def test_a_request_that_is_not_clear_binds_as_an_objection_and_stays_open(workspace: Workspace) -> None:
+    land_request(workspace, "Q1", "unclear", "ada@exemple.example")
+    land_request(workspace, "Q2", "objection", "bo@exemple.example")
+    for _ in range(2):
+        privacy.before_landing(workspace, {}, {}, Retention(), today=DAY, is_forward=True, time_zone="Europe/Paris")
+    told = {one.request_id: (one.state, one.reason) for one in ledger.requests(workspace)}
+    assert told == {
+        "desk:Q1": ("open", "what is asked is not clear; not contacted meanwhile"),
+        "desk:Q2": ("answered", ""),
+    }
+    keys = ["ada@exemple.example", "bo@exemple.example", "cy@exemple.example"]
+    assert set(suppression.objected_among(workspace, "email", keys)) == set(keys[:2])
+
+
+def test_a_file_of_requests_or_consents_is_never_refused_for_its_bad_rows(project: Path) -> None:
+    sources = load_catalogue(project / "declarations").sources
+    binding = {name for name, one in sources.items() if set(one.delivers) <= {"consent", "privacy_request"}}
+    assert binding == {"preferences", "privacy_requests", "unsubscribe_clicks"}
+    assert {sources[name].most_bad_rows for name in binding} == {1.0}
+    assert sources["crm_customers"].most_bad_rows == sources["crm_customers"].tolerated_bad_rows == 0.02

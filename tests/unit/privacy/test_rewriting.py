@@ -181,3 +181,29 @@ def is_inside(text: str, at: int, length: int) -> bool:
     """Whether a letter or digit stands right before or after."""
     around = text[at - 1 : at] + text[at + length : at + length + 1]
     return any(letter.isalnum() for letter in around)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "parquet"])
+def test_a_row_that_is_spared_keeps_what_tells_of_nobody(tmp_path: Path, form: str) -> None:
+    rows = [{"id": "1", "note": "for Ada Nulle", "net": "5"}, {"id": "2", "note": "x", "net": "7"}]
+    file = tmp_path / f"a.{form}"
+    if form == "csv":
+        file.write_text("id;note;net\n" + "".join(";".join(row.values()) + "\n" for row in rows), encoding="utf-8")
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        told = json.dumps(rows) if form == "json" else "".join(json.dumps(row) + "\n" for row in rows)
+        file.write_text(told, encoding="utf-8")
+    what = Edit(kept=frozenset({"id", "net"}), pattern=rewriting.pattern_of({"Ada Nulle"}), spares=True)
+    layout = Layout(form, delimiter=";")
+    assert edit(file, layout, what) == 1
+    raw = file.read_bytes()
+    assert b"Ada" not in raw
+    if form == "parquet":
+        assert pq.read_table(file).to_pylist() == [{"id": "1", "note": None, "net": "5"}, rows[1]]
+    elif form == "csv":
+        assert raw.decode().splitlines() == ["id;note;net", "1;;5", "2;x;7"]
+    else:
+        left = json.loads(raw) if form == "json" else [json.loads(line) for line in raw.splitlines()]
+        assert left == [{"id": "1", "net": "5"}, rows[1]]
+    assert edit(file, layout, what) == 0
