@@ -4,8 +4,8 @@
 
 Makes a synthetic warehouse (seeded, in a temporary folder), then evaluates random but plausible segments:
 four in five by fields, the rest by events, purchases and other segments. Prints the seconds of each step;
-`prepare` + `evaluate` is the evaluation of the rules, `members` writes each member with the reason,
-`history` and `stage` keep entries and exits, `sizes` counts sizes, reach and all overlaps.
+`prepare` + `evaluate` is the evaluation of the rules, `members` writes each member with the reason, entries, exits
+and history, `stage` what the registry keeps of them, `sizes` counts sizes, reach and all overlaps.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ def activate(workspace: Workspace, names: tuple[str, ...], dry_run: bool, again:
             declared,
             activation.Published.of(current_publication(workspace)),
             sources=catalogue.sources,
+            limits=catalogue.triggers.limits,
+            time_zone=catalogue.company.time_zone,
             run_id=f"activate-{uuid.uuid4().hex[:12]}",
             now=dt.datetime.now(dt.UTC),
             only=set(names) or None,

@@ -98,18 +98,36 @@ OPERATORS_OF: dict[FieldType, tuple[str, ...]] = {
 _SUBJECTS = {
     "all": "all", "any": "any", "not_": "not", "field": "field", "custom": "custom", "performed": "performed",
     "bought": "bought", "member_of": "member_of", "random_bucket": "random_bucket", "reachable": "reachable",
-    "has_tag": "has_tag", "interest": "interest", "in_list": "in_list",
+    "has_tag": "has_tag", "interest": "interest", "in_list": "in_list", "consent": "consent",
 }  # fmt: skip
+
+#: What a consent can be about, on which channel, and what has become of it: the words of rcu.consents.
+PURPOSES = ("marketing", "profiling", "open_tracking", "partners")
+CONSENT_CHANNELS = (*CHANNELS, "push")
+CONSENT_STATUSES = ("granted", "pending", "refused", "withdrawn", "expired")
 
 LARGEST_LIST = 1000
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+
+def _refuse_too_many(value: Any) -> None:
+    if isinstance(value, list | tuple) and len(value) > LARGEST_LIST:
+        raise ValueError(
+            f"{len(value)} values are too many here (at most {LARGEST_LIST}); put the customers in a file "
+            "segments/lists/<name>.csv and use in_list"
+        )
+
+
+def _refuse_no_number(value: Any) -> None:
+    if isinstance(value, int | float) and not abs(value) < 1e30:
+        raise ValueError("no number is as large; write one below 1e30")
 
 
 class FieldReference(Declaration):
     """Another field to compare with, times a factor: `more_than: {field: average_interval_days, times: 1.5}`."""
 
     field: str
-    times: float = Field(default=1.0, gt=0)
+    times: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Bought(Declaration):
@@ -123,12 +141,52 @@ class Bought(Declaration):
     channel: str | tuple[str, ...] | None = None
     store: str | tuple[str, ...] | None = None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_too_many(cls, value: Any) -> Any:
+        _refuse_too_many(value)
+        if isinstance(value, list) and not value:
+            raise ValueError("an empty list holds for nobody")
+        return value
+
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The attributes asked for, each with the values that do."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {
             name: (value,) if isinstance(value, str) else value for name, value in given.items() if value is not None
         }
+
+
+class Consent(Declaration):
+    """A consent by purpose: `{purpose: profiling, channel: email}`. Nothing said of channels means any of them.
+
+    It is what was said and still holds, apart from whether the customer can be reached so (`reachable` is both).
+    """
+
+    purpose: str
+    channel: str | tuple[str, ...] | None = None
+    status: str | tuple[str, ...] = "granted"
+    expires_within_days: int | None = Field(
+        default=None, ge=0, le=36500, description="It runs out within n days from the as-of date"
+    )
+
+    @field_validator("purpose", "channel", "status")
+    @classmethod
+    def _is_known(cls, value: Any, info: ValidationInfo) -> Any:
+        known = {"purpose": PURPOSES, "channel": CONSENT_CHANNELS, "status": CONSENT_STATUSES}[str(info.field_name)]
+        for one in (value,) if isinstance(value, str) else value or ():
+            if one not in known:
+                raise ValueError(f'no {info.field_name} "{one}"{did_you_mean(one, known)}')
+        if value == ():
+            raise ValueError("an empty list holds for nobody")
+        return value
+
+    def channels(self) -> tuple[str, ...]:
+        """The channels asked for; none: any."""
+        return (self.channel,) if isinstance(self.channel, str) else self.channel or ()
+
+    def statuses(self) -> tuple[str, ...]:
+        return (self.status,) if isinstance(self.status, str) else self.status
 
 
 class RandomBucket(Declaration):
@@ -169,6 +227,7 @@ class Condition(Declaration):
     has_tag: str | tuple[str, ...] | None = Field(default=None, description="Carries this tag, or any of these")
     interest: str | tuple[str, ...] | None = Field(default=None, description="Declared this interest, or any of these")
     in_list: str | None = Field(default=None, description="In the static list segments/lists/<name>.csv")
+    consent: Consent | None = Field(default=None, description="A consent by purpose and channel")
 
     equals: Scalar | None = None
     not_equals: Scalar | None = None
@@ -191,7 +250,9 @@ class Condition(Declaration):
     before: dt.date | None = None
     after: dt.date | None = None
 
-    within_days: int | None = Field(default=None, ge=0, le=36500, description="Of events and purchases: how far back")
+    within_days: int | None = Field(
+        default=None, ge=0, le=36500, description="Of events, purchases and consents: how far back"
+    )
     with_: dict[str, Scalar | tuple[Scalar, ...] | None] | None = Field(
         default=None, alias="with", description="Of events: columns or properties and the value(s) they have"
     )
@@ -202,11 +263,7 @@ class Condition(Declaration):
     @field_validator("in_", "not_in", mode="before")
     @classmethod
     def _not_too_many(cls, value: Any) -> Any:
-        if isinstance(value, list) and len(value) > LARGEST_LIST:
-            raise ValueError(
-                f"{len(value)} values are too many here (at most {LARGEST_LIST}); put the customers in a file "
-                "segments/lists/<name>.csv and use in_list"
-            )
+        _refuse_too_many(value)
         if value is not None and not isinstance(value, list | tuple):
             raise ValueError("expects a list of values, such as [a, b]")
         if value is not None and not all(isinstance(one, Scalar) for one in value):
@@ -223,6 +280,8 @@ class Condition(Declaration):
     @field_validator("at_least", "at_most", "more_than", "less_than", mode="before")
     @classmethod
     def _is_number(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            _refuse_no_number(value)
         if isinstance(value, bool) or not isinstance(value, int | float | dict | FieldReference | None):
             raise ValueError(
                 f"expects a number or {{field: name, times: factor}}, not {value!r}; "
@@ -234,12 +293,43 @@ class Condition(Declaration):
     @classmethod
     def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
         values = value if isinstance(value, list | tuple) else [value]
+        _refuse_too_many(values)
         if value is not None and (not values or not all(isinstance(one, str) and one for one in values)):
             raise ValueError("expects a text, or a list of texts")
         if info.field_name == "reachable":
             unknown = [one for one in values if one is not None and one not in CHANNELS]
             if unknown:
                 raise ValueError(f'no channel "{unknown[0]}"{did_you_mean(unknown[0], CHANNELS)}')
+        return value
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _is_a_pair(cls, value: Any) -> Any:
+        if value is not None and (not isinstance(value, list | tuple) or len(value) != 2):
+            raise ValueError("expects two values, [lowest, highest]")
+        return value
+
+    @field_validator("matches", "contains", "starts_with", mode="before")
+    @classmethod
+    def _is_a_text(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, str):
+            raise ValueError(
+                f'expects a text; write "{str(value).lower() if isinstance(value, bool) else value}" in quotes'
+            )
+        return value
+
+    @field_validator("equals", "not_equals", "in_", "not_in", "between")
+    @classmethod
+    def _are_numbers(cls, value: Any) -> Any:
+        for one in value if isinstance(value, tuple) else (value,):
+            _refuse_no_number(one)
+        return value
+
+    @field_validator("with_", mode="before")
+    @classmethod
+    def _with_not_too_many(cls, value: Any) -> Any:
+        for one in value.values() if isinstance(value, dict) else ():
+            _refuse_too_many(one)
         return value
 
     @field_validator("matches")
@@ -287,9 +377,9 @@ class Condition(Declaration):
                 )
         elif operators:
             raise ValueError(f'"{subject}" takes no "{next(iter(operators))}"')
-        if self.within_days is not None and subject not in ("performed", "bought"):
+        if self.within_days is not None and subject not in ("performed", "bought", "consent"):
             raise ValueError(
-                f'"within_days" goes with performed and bought, not with "{subject}"; dates take within_last_days'
+                f'"within_days" goes with performed, bought and consent, not with "{subject}"; dates take within_last_days'
             )
         if self.with_ is not None and subject != "performed":
             raise ValueError(f'"with" goes with performed, not with "{subject}"')
@@ -375,9 +465,10 @@ class Segment(Declaration):
 
 @dataclass(frozen=True)
 class FieldCatalogue:
-    """The columns of `marts.customer_360` and their types."""
+    """The columns of `marts.customer_360` and their types; of some, all the values that there are."""
 
     fields: Mapping[str, FieldType]
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def type_of(self, name: str) -> FieldType | None:
         return self.fields.get(name)
@@ -654,7 +745,7 @@ def _check_operators(
                 yield here, "an empty text holds for everyone; remove this condition"
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            problem = _wrong_type(name, kind, one)
+            problem = _wrong_type(name, kind, one) or unknown_value(name, one, catalogue)
             if problem:
                 yield here, problem
                 break
@@ -663,6 +754,14 @@ def _check_operators(
                 yield here, f"no value lies between {value[0]} and {value[1]}; turn them round"
             if isinstance(value, tuple) and not value:
                 yield here, "an empty list holds for nobody"
+
+
+def unknown_value(name: str, value: Scalar, catalogue: FieldCatalogue) -> str | None:
+    """What is wrong with `value` where all values of the field are known: a misspelt stage would hold for nobody."""
+    known = catalogue.values.get(name)
+    if known is None or value in known:
+        return None
+    return f'no {name} "{value}"{did_you_mean(str(value), known)}'
 
 
 def _wrong_type(name: str, kind: FieldType, value: Scalar) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zoneinfo
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from orchestration.contracts.segment import (
     Scalar,
     SegmentSet,
     check_condition,
+    unknown_value,
 )
 from orchestration.errors import DeclarationError
 
@@ -188,6 +190,15 @@ class QuietHours(Declaration):
         return self
 
 
+@dataclass(frozen=True)
+class SendingWindow:
+    """The day on which messages may leave, and its first and last instant (UTC)."""
+
+    day: dt.date
+    begin: dt.datetime
+    end: dt.datetime
+
+
 class Limits(Declaration):
     """What holds for all triggers together."""
 
@@ -202,6 +213,29 @@ class Limits(Declaration):
         if len(set(self.quiet_week_days)) == len(WEEK_DAYS):
             raise ValueError("every day of the week is quiet: nothing could ever be sent")
         return self
+
+    def window(self, day: dt.date, time_zone: str) -> SendingWindow:
+        """When messages may leave: on the first day from `day` on that is not quiet, outside quiet hours.
+
+        With hours that cross midnight (20:00 to 09:00) from 09:00 to 20:00 of that day; with hours inside a day
+        (12:00 to 14:00) from when they end, so that there is one window a day.
+        """
+        zone = zoneinfo.ZoneInfo(time_zone)
+        while WEEK_DAYS[day.weekday()] in self.quiet_week_days or day in self.quiet_dates:
+            day += dt.timedelta(days=1)
+        begin = dt.datetime.combine(day, dt.time(), zone)
+        end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone)
+        if self.quiet_hours:
+            begin = dt.datetime.combine(day, dt.time.fromisoformat(self.quiet_hours.to), zone)
+            if self.quiet_hours.start > self.quiet_hours.to:
+                end = dt.datetime.combine(day, dt.time.fromisoformat(self.quiet_hours.start), zone)
+        return SendingWindow(day, begin.astimezone(dt.UTC), end.astimezone(dt.UTC))
+
+    def open_window(self, now: dt.datetime, time_zone: str) -> SendingWindow:
+        """The first window that is not over by `now`."""
+        today = now.astimezone(zoneinfo.ZoneInfo(time_zone)).date()
+        window = self.window(today, time_zone)
+        return window if window.end > now else self.window(today + dt.timedelta(days=1), time_zone)
 
 
 @dataclass(frozen=True)
@@ -267,6 +301,12 @@ def _check(trigger: Trigger, catalogue: FieldCatalogue, segments: SegmentSet) ->
         dates = [one for one, kind in catalogue.fields.items() if kind == "date"]
         if catalogue.type_of(name) != "date":
             yield ("on", "anniversary"), f'"{name}" is no date of customer_360{did_you_mean(name, dates)}'
+    if start.stage is not None:
+        for key, stages in (("to", start.stage.to), ("from", start.stage.from_ or ())):
+            for index, stage in enumerate(stages):
+                problem = unknown_value("lifecycle_stage", stage, catalogue)
+                if problem:
+                    yield ("on", "stage", key, index), problem
     if trigger.where is not None:
         yield from check_condition(trigger.where, catalogue, names, segments.lists, ("where",))
 

@@ -51,7 +51,7 @@ class Compiled:
     """The SQL of a set of segments at one date.
 
     `ctes`: named selects, in order; the last one, `evaluated`, has one row per customer: `customer_id`,
-    `draw__`, the fields used, and `member__<segment>` (booleans, never null).
+    `draw__`, the fields used, and `member__<segment>` (booleans; of a set worked out at once, null means no).
     `reasons`, `controls`: per segment, expressions over `evaluated` for its members: the JSON of the values
     that satisfied the rule; who is in the control group (only segments that have one).
     """
@@ -155,6 +155,7 @@ class _Compiler:
         self.purchases: dict[tuple[str, str], str] = {}  # (condition on a line, measure) -> column
         self.purchase_days: list[int | None] = []
         self.lists: dict[str, str] = {}
+        self.consents: dict[str, str] = {}  # condition on a consent -> column that tells the consent that holds
         self.lookups: dict[str, list[frozenset[str]]] = {}  # text field -> the lists it is held against
         self.needs_draw = False
         self.is_set = False
@@ -190,12 +191,14 @@ class _Compiler:
         return Compiled(ordered, tuple(ctes), reasons, controls)
 
     def membership(self, segment: Segment) -> str:
-        parts = [f"coalesce({self.condition(segment.where)}, false)"]
+        # Worked out two hundred at once, a missing answer stays missing: every reader takes it for no.
+        holds = self.condition(segment.where)
+        parts = [holds if self.is_set else f"coalesce({holds}, false)"]
         if not segment.include_suppressed:
             parts.append("not coalesce(is_suppressed, false)")
         if segment.exclusive_group:
             parts += [
-                f"not {member_column(other.segment)}"
+                f"not coalesce({member_column(other.segment)}, false)"
                 for other in sorted(self.segments, key=lambda one: (one.priority, one.segment))
                 if other.exclusive_group == segment.exclusive_group and other.priority < segment.priority
             ]
@@ -219,6 +222,9 @@ class _Compiler:
         if self.lists:
             columns += [f"coalesce(list_facts.{column}, 0) = 1 as {column}" for column in sorted(self.lists.values())]
             joins.append("left join list_facts on list_facts.customer_id = customers.customer_id")
+        if self.consents:
+            columns += [f"consent_facts.{column}" for column in sorted(self.consents.values())]
+            joins.append("left join consent_facts on consent_facts.customer_id = customers.customer_id")
         for field, lists in self.lookups.items():
             table = f"among__{field}"
             rows = []
@@ -263,6 +269,13 @@ class _Compiler:
             ctes.append(
                 ("list_facts", f"select\n    customer_id{columns}\nfrom {self.lists_table}\ngroup by customer_id")
             )
+        if self.consents:
+            told = "concat(channel, ' ', status)"
+            columns = "".join(
+                f",\n    min(case when {condition} then {told} end) as {column}"
+                for condition, column in self.consents.items()
+            )
+            ctes.append(("consent_facts", f"select\n    customer_id{columns}\nfrom rcu.consents\ngroup by customer_id"))
         return ctes
 
     def purchase_ctes(self) -> list[tuple[str, str]]:
@@ -342,6 +355,8 @@ class _Compiler:
             return f"({in_share('draw__', f'bucket:{bucket.seed}', bucket.start, bucket.to)})"
         if condition.in_list is not None:
             return self.lists.setdefault(condition.in_list, f"list__{len(self.lists)}")
+        if condition.consent is not None:
+            return f"{self.consent(condition)} is not null"
         if condition.reachable is not None:
             return self.either(self.field(f"is_contactable_{channel}") for channel in _several(condition.reachable))
         texts = _several(condition.has_tag or condition.interest)
@@ -416,6 +431,22 @@ class _Compiler:
             tests.append(f"lines.ordered_on >= date '{self.as_of_on - dt.timedelta(days=condition.within_days)}'")
         key = (" and ".join(tests) or "true", condition.measure or "orders")
         return self.purchases.setdefault(key, f"bought__{len(self.purchases)}")
+
+    def consent(self, condition: Condition) -> str:
+        """The column that holds the consent asked for, or nothing."""
+        asked = condition.consent
+        assert asked is not None
+        tests = [f"purpose = {self.dialect.text(asked.purpose)}"]
+        for column, values in (("channel", asked.channels()), ("status", asked.statuses())):
+            if values:
+                tests.append(f"{column} in ({', '.join(self.dialect.text(one) for one in sorted(set(values)))})")
+        if condition.within_days is not None:
+            tests.append(f"since_at >= {self.days_ago(condition.within_days)}")
+            tests.append(f"since_at < {day_start(self.as_of_on + dt.timedelta(days=1), self.time_zone)}")
+        if asked.expires_within_days is not None:
+            last = self.as_of_on + dt.timedelta(days=asked.expires_within_days)
+            tests.append(f"expires_on between date '{self.as_of_on}' and date '{last}'")
+        return self.consents.setdefault(" and ".join(tests), f"consent__{len(self.consents)}")
 
     def custom_test(self, condition: Condition) -> str:
         assert condition.custom is not None
@@ -561,6 +592,10 @@ class _Compiler:
             what = ", ".join(f"{name} {' or '.join(values)}" for name, values in condition.bought.wanted().items())
             name = f"bought {what or 'anything'}{_in_days(condition)} ({condition.measure or 'orders'})"
             return [_Part(name, self.json_of(self.purchase(condition), "number"), guard)]
+        if condition.consent is not None:
+            by = " or ".join(condition.consent.channels()) or "any channel"
+            name = f"consent to {condition.consent.purpose} by {by}{_in_days(condition)}"
+            return [_Part(name, self.json_of(self.consent(condition), "text"), guard)]
         if condition.reachable is not None:
             names = [f"is_contactable_{channel}" for channel in _several(condition.reachable)]
             return [_Part(name, self.json_of(self.field(name), "boolean"), guard) for name in names]

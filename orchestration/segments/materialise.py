@@ -35,7 +35,9 @@ from orchestration.contracts.segment import (
 )
 from orchestration.errors import DeclarationError, UsageError
 from orchestration.registry import RegistryTable
-from orchestration.segments.compiler import STATIC_LISTS, Compiled, compile_segments, member_column, segment_sql
+from orchestration.segments import stays
+from orchestration.segments.compiler import STATIC_LISTS, compile_segments, member_column, segment_sql
+from orchestration.segments.evaluation import Evaluated, evaluated_of
 from orchestration.segments.words import explain_segment
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal
@@ -160,25 +162,24 @@ def materialise(
         definitions, catalogue, as_of_on=as_of_on, time_zone=time_zone, only=set(chosen), keep=reach, is_set=True
     )
     clock.lap("prepare")
-    evaluate(connection, compiled)
+    evaluated = evaluated_of(connection, compiled)
     clock.lap("evaluate")
 
     known_until_on = as_of_on if is_forward else as_of_on - dt.timedelta(days=1)
     previous = _previous_sizes(connection, workspace, known_until_on)
     hashes = {name: definitions.rule_hash(name) for name in chosen}
-    _read_stays(connection, workspace, as_of_on, known_until_on, None if only is None else chosen)
+    known_changes = registry.rows(workspace, SEGMENT_CHANGES, as_of_on=known_until_on)
+    stays.read_stays(connection, known_changes, _merged(connection), as_of_on, None if only is None else chosen)
     clock.lap("read_registry")
-    _write_members(connection, compiled, chosen, as_of_on)
-    clock.lap("members")
-    _write_changes(connection, chosen, hashes, previous, as_of_on)
+    causes = {name: _cause(hashes[name], previous.get(name)) for name in chosen}
+    moves = stays.write(connection, evaluated, compiled, chosen, causes, as_of_on, is_whole=only is None)
     _write_movements(connection)
-    _write_history(connection, chosen, as_of_on, is_whole=only is None)
-    clock.lap("history")
-    sizes, customers = _write_sizes(connection, workspace, definitions, chosen, hashes, previous, as_of_on, version)
+    clock.lap("members")
+    sizes = _write_sizes(connection, workspace, definitions, evaluated, moves, hashes, previous, as_of_on)
     clock.lap("sizes")
     _write_definitions(connection, definitions, chosen, hashes, catalogue, as_of_on, time_zone)
     clock.lap("definitions")
-    for table in ("evaluated", "stays__", "inherited__"):
+    for table in ("stays__", "inherited__"):
         connection.execute(f"drop table if exists temp.{table}")
 
     staged = 0
@@ -206,7 +207,7 @@ def materialise(
     members = connection.execute("select count(*) from segments.members").fetchone()
     return SegmentsReport(
         as_of_on=as_of_on,
-        customer_count=customers,
+        customer_count=evaluated.count,
         member_count=int(members[0]) if members else 0,
         staged_changes=staged,
         sizes=sizes,
@@ -246,14 +247,19 @@ def _refuse_missing_fields(definitions: SegmentSet, catalogue: FieldCatalogue) -
         raise DeclarationError("\n".join(problems))
 
 
+#: Working out how to compress millions of texts costs more than the rules; the publication compresses them once.
+_AS_IT_IS = "using compression uncompressed"
+
 _TABLES = {
     "definitions": "segment varchar, version integer, rule_hash varchar, label_en varchar, label_fr varchar, "
     "objective varchar, rule_en varchar, rule_fr varchar, sql varchar, owner varchar, tags varchar, priority integer, "
     "exclusive_group varchar, control_group double, expected_low_rate double, expected_high_rate double, "
     "includes_suppressed boolean, declaration varchar",
-    "members": "segment varchar, customer_id varchar, entered_on date, is_control boolean, reason varchar",
-    "changes": "segment varchar, customer_id varchar, change varchar, entered_on date, cause varchar",
-    "history": "segment varchar, customer_id varchar, entered_on date, left_on date",
+    "members": f"segment varchar {_AS_IT_IS}, customer_id varchar {_AS_IT_IS}, entered_on date, is_control boolean, "
+    f"reason varchar {_AS_IT_IS}",
+    "changes": f"segment varchar {_AS_IT_IS}, customer_id varchar {_AS_IT_IS}, change varchar {_AS_IT_IS}, entered_on date, "
+    f"cause varchar {_AS_IT_IS}",
+    "history": f"segment varchar {_AS_IT_IS}, customer_id varchar {_AS_IT_IS}, entered_on date, left_on date",
     "sizes": "segment varchar, as_of_on date, rule_hash varchar, size bigint, rate double, previous_size bigint, "
     "customer_count bigint, control_count bigint, reachable_email_count bigint, reachable_sms_count bigint, "
     "reachable_phone_count bigint, reachable_post_count bigint, entered_count bigint, left_count bigint, "
@@ -363,132 +369,16 @@ def _list_rows(name: str, path: Path) -> list[tuple[str, str, str]]:
 
 
 # ---------------------------------------------------------------------------------------------------
-# Members and their history
+# Moves
 
 
-def _read_stays(
-    connection: Connection, workspace: Workspace, as_of_on: dt.date, known_until_on: dt.date, chosen: list[str] | None
-) -> None:
-    """stays__: every stay in a segment that runs up to this one saw, one row per segment, customer and entry."""
-    where = f"where segment in ({_listing(chosen)})" if chosen is not None else ""
-    connection.execute(
-        f"""
-        create or replace temp table stays__ as
-        select
-            segment,
-            customer_id,
-            entered_on,
-            sum(case when change = 'entered' then 1 else -1 end) > 0 as is_open,
-            max(case when change = 'left' then as_of_on end) as left_on
-        from ({registry.rows(workspace, SEGMENT_CHANGES, as_of_on=known_until_on)})
-        {where}
-        group by segment, customer_id, entered_on
-        """
-    )
-    # Stays that go on under another key or day: those of customers who became part of another, and those that an
-    # earlier run of this very date had closed.
-    merged = "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
-    if has_table(connection, "identity", "current_ids"):
-        merged = (
-            "select customer_id, current_customer_id from identity.current_ids "
-            "where current_customer_id is not null and current_customer_id <> customer_id"
-        )
-    connection.execute(
-        f"""
-        create or replace temp table inherited__ as
-        select segment, customer_id, min(entered_on) as entered_on, max(is_merged) = 1 as is_merged
-        from (
-            select stays__.segment, merged.current_customer_id as customer_id, stays__.entered_on, 1 as is_merged
-            from stays__
-            inner join ({merged}) as merged on merged.customer_id = stays__.customer_id
-            where stays__.is_open
-            union all
-            select segment, customer_id, entered_on, 0 from stays__ where not is_open and left_on = date '{as_of_on}'
-        )
-        group by segment, customer_id
-        """
-    )
-
-
-def _write_members(connection: Connection, compiled: Compiled, chosen: list[str], as_of_on: dt.date) -> None:
-    """segments.members: who is in, since when, and the values that made it so."""
-    if not chosen:
-        return
-    selects = []
-    for name in chosen:
-        is_control = compiled.controls.get(name, "false")
-        selects.append(
-            f"select {literal(name)} as segment, customer_id, {is_control} as is_control, "
-            f"{compiled.reasons[name]} as reason "
-            f"from temp.evaluated where {member_column(name)}"
-        )
-    connection.execute(
-        f"""
-        insert into segments.members
-        select
-            members.segment,
-            members.customer_id,
-            coalesce(least(stays.entered_on, inherited.entered_on), date '{as_of_on}'),
-            members.is_control,
-            members.reason
-        from ({" union all ".join(selects)}) as members
-        left join stays__ as stays
-            on stays.segment = members.segment and stays.customer_id = members.customer_id and stays.is_open
-        left join inherited__ as inherited
-            on inherited.segment = members.segment and inherited.customer_id = members.customer_id
-        """
-    )
-
-
-def _write_changes(
-    connection: Connection, chosen: list[str], hashes: dict[str, str], previous: dict[str, tuple[str, int]],
-    as_of_on: dt.date,
-) -> None:  # fmt: skip
-    """segments.changes: entries and exits of this run, with their cause.
-
-    A member without an open stay entered: either on this date, or on the earlier one that was inherited.
-    """
-    causes = ", ".join(f"({literal(name)}, {literal(_cause(hashes[name], previous.get(name)))})" for name in chosen)
-    connection.execute(
-        f"""
-        insert into segments.changes
-        with causes(segment, cause) as (values {causes or "('', '')"}),
-        candidates as (
-            select segment, customer_id, entered_on from segments.members where entered_on = date '{as_of_on}'
-            union all
-            select members.segment, members.customer_id, members.entered_on
-            from segments.members as members
-            inner join inherited__ as inherited
-                on inherited.segment = members.segment and inherited.customer_id = members.customer_id
-            where members.entered_on <> date '{as_of_on}'
-        ),
-        entered as (
-            select candidates.segment, candidates.customer_id, candidates.entered_on, causes.cause
-            from candidates
-            inner join causes on causes.segment = candidates.segment
-            left join stays__ as stays
-                on stays.segment = candidates.segment and stays.customer_id = candidates.customer_id and stays.is_open
-            where stays.segment is null
-        ),
-        gone as (
-            select stays.segment, stays.customer_id, stays.entered_on
-            from stays__ as stays
-            left join segments.members as members
-                on members.segment = stays.segment and members.customer_id = stays.customer_id
-            where stays.is_open and members.segment is null
-        )
-        select entered.segment, entered.customer_id, 'entered', entered.entered_on,
-            case when inherited.is_merged then 'merged' else entered.cause end
-        from entered
-        left join inherited__ as inherited
-            on inherited.segment = entered.segment and inherited.customer_id = entered.customer_id
-        union all
-        select gone.segment, gone.customer_id, 'left', gone.entered_on,
-            case when customers.customer_id is null then 'merged' else coalesce(causes.cause, 'retired') end
-        from gone
-        left join causes on causes.segment = gone.segment
-        left join marts.customer_360 as customers on customers.customer_id = gone.customer_id
-        """
+def _merged(connection: Connection) -> str:
+    """A select of the ids that became part of another."""
+    if not has_table(connection, "identity", "current_ids"):
+        return "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
+    return (
+        "select customer_id, current_customer_id from identity.current_ids "
+        "where current_customer_id is not null and current_customer_id <> customer_id"
     )
 
 
@@ -517,53 +407,6 @@ def _cause(rule_hash: str, previous: tuple[str, int] | None) -> str:
     return "data" if previous[0] == rule_hash else "rule"
 
 
-def _write_history(connection: Connection, chosen: list[str], as_of_on: dt.date, *, is_whole: bool) -> None:
-    """segments.history: every stay, open ones with no `left_on`; a stay of no day is none."""
-    where = "" if is_whole else f"where segment in ({_listing(chosen)})"
-    if connection.execute("select 1 from stays__ limit 1").fetchone() is None:  # the first run: everyone enters
-        connection.execute(
-            f"insert into segments.history select segment, customer_id, entered_on, null from segments.changes {where}"
-        )
-        return
-    connection.execute(
-        f"""
-        insert into segments.history
-        with moves as (
-            select segment, customer_id, entered_on, case when change = 'entered' then 1 else -1 end as net,
-                case when change = 'left' then date '{as_of_on}' end as left_on
-            from segments.changes
-            {where}
-        ),
-        -- Few stays are touched by a run: the others are copied as they are.
-        touched as (
-            select segment, customer_id, entered_on, sum(net) as net, max(left_on) as left_on
-            from moves
-            group by segment, customer_id, entered_on
-        ),
-        folded as (
-            select
-                stays.segment, stays.customer_id, stays.entered_on,
-                case when stays.is_open then 1 else 0 end + coalesce(touched.net, 0) > 0 as is_open,
-                greatest(stays.left_on, touched.left_on) as left_on
-            from stays__ as stays
-            left join touched
-                on touched.segment = stays.segment and touched.customer_id = stays.customer_id
-                and touched.entered_on = stays.entered_on
-            union all
-            select touched.segment, touched.customer_id, touched.entered_on, touched.net > 0, touched.left_on
-            from touched
-            left join stays__ as stays
-                on stays.segment = touched.segment and stays.customer_id = touched.customer_id
-                and stays.entered_on = touched.entered_on
-            where stays.segment is null
-        )
-        select segment, customer_id, entered_on, case when not is_open then left_on end
-        from folded
-        where is_open or left_on > entered_on
-        """
-    )
-
-
 # ---------------------------------------------------------------------------------------------------
 # Sizes and overlap
 
@@ -579,67 +422,15 @@ def _previous_sizes(
     return {segment: (rule_hash, size) for segment, rule_hash, size in found}
 
 
-def evaluate(connection: Connection, compiled: Compiled) -> None:
-    """temp.evaluated: every customer with one boolean per segment (`Compiled` has the columns).
-
-    Each fact table and the candidates are laid down first: inlined into one statement, DuckDB works some
-    of them out more than once.
-    """
-    laid = {"event_facts", "purchase_facts", "list_facts", "candidates"}
-    pending: list[tuple[str, str]] = []
-    for name, body in compiled.ctes:
-        pending.append((name, body))
-        if name in laid or name == "evaluated":
-            before = "".join(f"{inner} as ({text}), " for inner, text in pending[:-1]).removesuffix(", ")
-            connection.execute(f"create or replace temp table {name} as {f'with {before} ' if before else ''}{body}")
-            pending = []
-    for name in laid:
-        connection.execute(f"drop table if exists temp.{name}")
-
-
-def crossed(connection: Connection, columns: list[str], table: str = "temp.evaluated") -> np.ndarray:
-    """How many rows have both of each pair of boolean columns: a square matrix; its diagonal holds sizes.
-
-    The columns become bit maps, 125 kB for a million customers, and a pair costs one `and` and a count of
-    bits: no pass over the memberships.
-    """
-    listing = ", ".join(f"coalesce({column}, false) as c{index}" for index, column in enumerate(columns))
-    total = np.zeros((len(columns), len(columns)), dtype=np.int64)
-    for batch in connection.execute(f"select {listing} from {table}").to_arrow_reader(_BATCH):
-        bits = np.stack([np.packbits(column.to_numpy(zero_copy_only=False)) for column in batch.columns])
-        words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
-        for index in range(len(columns)):
-            total[index, index:] += np.bitwise_count(words[index:] & words[index]).sum(axis=1, dtype=np.int64)
-    return np.maximum(total, total.T)
-
-
-_BATCH = 1 << 20
-
-
 def _write_sizes(
-    connection: Connection, workspace: Workspace, definitions: SegmentSet, chosen: list[str], hashes: dict[str, str],
-    previous: dict[str, tuple[str, int]], as_of_on: dt.date, version: str,
-) -> tuple[tuple[SegmentSize, ...], int]:  # fmt: skip
+    connection: Connection, workspace: Workspace, definitions: SegmentSet, evaluated: Evaluated, moves: stays.Moves,
+    hashes: dict[str, str], previous: dict[str, tuple[str, int]], as_of_on: dt.date,
+) -> tuple[SegmentSize, ...]:  # fmt: skip
     """segments.sizes (this date and those before) and segments.overlap."""
-    known = definitions.by_name
-    row = connection.execute("select count(*) from temp.evaluated").fetchone()
-    customers = int(row[0]) if row else 0
+    known, chosen, customers = definitions.by_name, sorted(hashes), evaluated.count
     columns = [member_column(name) for name in chosen] + [f"is_contactable_{channel}" for channel in CHANNELS]
-    counts = crossed(connection, columns)
+    counts = evaluated.crossed(columns)
     place = {column: index for index, column in enumerate(columns)}
-    moves = {
-        (segment, change): count
-        for segment, change, count in connection.execute(
-            "select segment, change, count(*) from segments.changes group by segment, change"
-        ).fetchall()
-    }
-    controlled = _listing([name for name in chosen if known[name].control_group])
-    controls = dict(
-        connection.execute(
-            "select segment, count_if(is_control) from segments.members "
-            f"where segment in ({controlled}) group by segment"
-        ).fetchall()
-    )
     sizes = []
     for name in chosen:
         here = place[member_column(name)]
@@ -654,9 +445,9 @@ def _write_sizes(
                 rate=size / customers if customers else 0.0,
                 previous_size=previous[name][1] if name in previous else None,
                 customer_count=customers,
-                control_count=controls.get(name, 0),
-                entered_count=moves.get((name, "entered"), 0),
-                left_count=moves.get((name, "left"), 0),
+                control_count=moves.controls.get(name, 0),
+                entered_count=moves.entered.get(name, 0),
+                left_count=moves.left.get(name, 0),
                 status=size_status(size, customers, known[name].expected_rate),
                 **reachable,
             )
@@ -671,7 +462,7 @@ def _write_sizes(
         connection.unregister("sizes__")
     _write_past_sizes(connection, workspace, chosen, as_of_on)
     _write_overlap(connection, chosen, counts)
-    return tuple(sizes), customers
+    return tuple(sizes)
 
 
 def size_status(size: int, customers: int, expected: tuple[float, float] | None) -> str:

@@ -15,16 +15,16 @@ from typing import Any
 from orchestration.contracts.loader import did_you_mean
 from orchestration.contracts.segment import CHANNELS, FieldCatalogue, Segment, SegmentSet
 from orchestration.errors import UsageError
-from orchestration.segments.compiler import compile_segments, member_column, segment_sql
+from orchestration.segments.compiler import Compiled, compile_segments, member_column, segment_sql
+from orchestration.segments.evaluation import evaluate
 from orchestration.segments.materialise import (
     catalogue_of,
     company_time_zone,
-    evaluate,
     load_lists,
     size_status,
 )
-from orchestration.segments.words import explain_segment
-from orchestration.warehouse import Connection
+from orchestration.segments.words import explain_condition, explain_segment
+from orchestration.warehouse import Connection, literal
 
 _LISTS = "temp.static_lists__"
 
@@ -81,6 +81,7 @@ class Difference:
     """Who would enter and leave one segment if the definitions given went live today.
 
     `because`: "rule" where its own rule changed, else the changed segment it depends on, or "new".
+    `entering`, `leaving`: a sample, each under a pseudonym, with the values that let them in (had let them in).
     """
 
     segment: str
@@ -89,8 +90,29 @@ class Difference:
     entered_count: int
     left_count: int
     because: str
-    entering: tuple[str, ...]
-    leaving: tuple[str, ...]
+    entering: tuple[dict[str, Any], ...]
+    leaving: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A stay of a customer in a segment; while it goes on, with the values that let them in."""
+
+    segment: str
+    entered_on: dt.date
+    left_on: dt.date | None
+    is_control: bool
+    reason: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one condition of a rule holds for one customer, and the values it looked at."""
+
+    english: str
+    french: str
+    holds: bool
+    values: dict[str, Any]
 
 
 def explain(
@@ -195,6 +217,7 @@ def diff(
         )
     )
     results = []
+    compiled: Compiled | None = None
     if asked:
         load_lists(connection, definitions, into=_LISTS)
         compiled = compile_segments(
@@ -214,12 +237,82 @@ def diff(
                 entered_count=len(entering),
                 left_count=len(leaving),
                 because=_because(name, definitions, published, changed),
-                entering=tuple(pseudonym(who) for who in entering[:sample_size]),
-                leaving=tuple(pseudonym(who) for who in leaving[:sample_size]),
+                entering=_told(
+                    connection,
+                    entering[:sample_size],
+                    pseudonym,
+                    f"select customer_id, {compiled.reasons[name]} as reason from temp.evaluated"
+                    if compiled is not None and name in compiled.reasons
+                    else "",
+                ),
+                leaving=_told(
+                    connection,
+                    leaving[:sample_size],
+                    pseudonym,
+                    f"select customer_id, reason from segments.members where segment = {literal(name)}",
+                ),
             )
         )
     connection.execute("drop table if exists temp.evaluated")
     return tuple(one for one in results if one.segment in changed | gone or one.entered_count or one.left_count)
+
+
+def memberships(connection: Connection, customer_id: str) -> tuple[Stay, ...]:
+    """The stays of one customer in the published segments, those that go on first."""
+    if connection.execute("select 1 from marts.customer_360 where customer_id = ?", [customer_id]).fetchone() is None:
+        raise UsageError(f'no customer "{customer_id}" in the current publication; `rcu explain` finds by record')
+    rows = connection.execute(
+        "select history.segment, history.entered_on, history.left_on, coalesce(members.is_control, false), members.reason "
+        "from segments.history as history left join segments.members as members "
+        "on members.segment = history.segment and members.customer_id = history.customer_id and history.left_on is null "
+        "where history.customer_id = ? order by history.left_on is not null, history.segment, history.entered_on",
+        [customer_id],
+    ).fetchall()
+    return tuple(
+        Stay(segment, entered_on, left_on, is_control, json.loads(reason or "{}"))
+        for segment, entered_on, left_on, is_control, reason in rows
+    )
+
+
+def judge(connection: Connection, definitions: SegmentSet, name: str, customer_id: str) -> tuple[Verdict, ...]:
+    """Condition by condition: does it hold for this customer, as published? What a segment asks beside its rule follows."""
+    segment = _known(definitions, name)
+    where = segment.where.all or (segment.where,)
+    asked = [
+        Segment(segment=f"condition_{number}__", label=segment.label, objective="-", where=one, include_suppressed=True)
+        for number, one in enumerate(where)
+    ]
+    together = definitions
+    for one in (*asked, segment):
+        together = together.replacing(one)
+    load_lists(connection, together, into=_LISTS)
+    compiled = compile_segments(
+        together, catalogue_of(connection), as_of_on=published_date(connection), lists=_LISTS,
+        time_zone=company_time_zone(connection), only={name, *(one.segment for one in asked)},
+    )  # fmt: skip
+    evaluate(connection, compiled)
+    columns = [f"{member_column(one.segment)}, {compiled.reasons[one.segment]}" for one in asked]
+    found = connection.execute(
+        f"select {member_column(name)}, coalesce(is_suppressed, false), {', '.join(columns)} "
+        "from temp.evaluated where customer_id = ?",
+        [customer_id],
+    ).fetchone()
+    connection.execute("drop table temp.evaluated")
+    if found is None:
+        raise UsageError(f'no customer "{customer_id}" in the current publication; `rcu explain` finds by record')
+    is_in, is_suppressed, *told = found
+    verdicts = [
+        Verdict(explain_condition(one.where, "en"), explain_condition(one.where, "fr"), bool(holds), json.loads(values))
+        for one, holds, values in zip(asked, told[::2], told[1::2], strict=True)
+    ]
+    if is_suppressed and not segment.include_suppressed:
+        verdicts.append(Verdict("the customer is not suppressed", "le client n'est pas en opposition", False, {}))
+    elif not is_in and all(one.holds for one in verdicts):
+        group = segment.exclusive_group
+        verdicts.append(Verdict(
+            f'no earlier segment of the group "{group}" holds', f"aucun segment prioritaire du groupe « {group} »", False, {}
+        ))  # fmt: skip
+    return tuple(verdicts)
 
 
 def published_date(connection: Connection) -> dt.date:
@@ -240,7 +333,7 @@ def _published_segments(connection: Connection) -> bool:
 
 def _moves(connection: Connection, name: str, after: str | None) -> tuple[list[str], list[str], int, int]:
     after = after or "select customer_id from segments.members where false"
-    before = f"select customer_id from segments.members where segment = '{name}'"
+    before = f"select customer_id from segments.members where segment = {literal(name)}"
 
     def listed(query: str) -> list[str]:
         rows = connection.execute(
@@ -254,6 +347,16 @@ def _moves(connection: Connection, name: str, after: str | None) -> tuple[list[s
         _row(connection, f"select count(*) from ({before})")[0],
         _row(connection, f"select count(*) from ({after})")[0],
     )
+
+
+def _told(connection: Connection, ids: list[str], pseudonym: Pseudonym, reasons: str) -> tuple[dict[str, Any], ...]:
+    """Customers under their pseudonyms, with the reasons that a select of (customer_id, reason) has for them."""
+    known: dict[str, str] = {}
+    if ids and reasons:
+        known = dict(
+            connection.execute(f"select * from ({reasons}) where list_contains(?, customer_id)", [ids]).fetchall()
+        )
+    return tuple({"customer": pseudonym(who), **_shown(json.loads(known.get(who, "{}")))} for who in ids)
 
 
 def _because(name: str, definitions: SegmentSet, published: dict[str, str], changed: set[str]) -> str:

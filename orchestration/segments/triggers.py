@@ -16,20 +16,19 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import zoneinfo
 from dataclasses import dataclass
 
 from orchestration import registry
 from orchestration.contracts.segment import Condition, FieldCatalogue, Label, Segment, SegmentSet
-from orchestration.contracts.trigger import WEEK_DAYS, Limits, Trigger, TriggerSet
+from orchestration.contracts.trigger import Limits, Trigger, TriggerSet
 from orchestration.registry import RegistryTable
 from orchestration.segments.compiler import compile_segments, in_share, member_column
 from orchestration.segments.dialect import DUCKDB
+from orchestration.segments.evaluation import evaluate
 from orchestration.segments.materialise import (
     SEGMENT_CHANGES,
     catalogue_of,
     company_time_zone,
-    evaluate,
     has_table,
     load_lists,
 )
@@ -168,7 +167,7 @@ def _decide(
     finder = Finder(connection, workspace, as_of_on, time_zone)
     selects = [_occurrences(finder, trigger, triggers.limits) for trigger in triggers]
     found = " union all ".join(selects) or _NOTHING
-    window = sending_window(triggers.limits, as_of_on, time_zone)
+    window = triggers.limits.window(as_of_on, time_zone)
     merged = _current_ids(connection)
     # Known already: by the subject alone where it names one thing in the world, by customer and subject, and,
     # for events, by customer and day, so that a second cart of the same day is the same occasion.
@@ -267,8 +266,8 @@ def _decide(
             ranked.due_on,
             ranked.expires_on,
             ranked.channel,
-            {window.begin} as send_from_at,
-            {window.end} as send_until_at,
+            {_instant(window.begin)} as send_from_at,
+            {_instant(window.end)} as send_until_at,
             ranked.priority,
             ranked.ignores_limits,
             ranked.why
@@ -416,37 +415,8 @@ def _current_ids(connection: Connection) -> str:
     return "select cast(null as varchar) as customer_id, cast(null as varchar) as current_customer_id where false"
 
 
-@dataclass(frozen=True)
-class SendingWindow:
-    """The day on which messages of a run may leave, and the SQL literals of its first and last UTC instants."""
-
-    day: dt.date
-    begin: str
-    end: str
-
-
-def sending_window(limits: Limits, as_of_on: dt.date, time_zone: str) -> SendingWindow:
-    """When messages of a run for `as_of_on` may leave.
-
-    The first day from the as-of date on that is not quiet, outside quiet hours. With hours that cross
-    midnight (20:00 to 09:00) the window is 09:00 to 20:00 of that day; with hours inside a day (12:00 to
-    14:00) it starts when they end, so that there is one window a day.
-    """
-    zone = zoneinfo.ZoneInfo(time_zone)
-    day = as_of_on
-    while WEEK_DAYS[day.weekday()] in limits.quiet_week_days or day in limits.quiet_dates:
-        day += dt.timedelta(days=1)
-    begin = dt.datetime.combine(day, dt.time(), zone)
-    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone)
-    if limits.quiet_hours:
-        begin = dt.datetime.combine(day, dt.time.fromisoformat(limits.quiet_hours.to), zone)
-        if limits.quiet_hours.start > limits.quiet_hours.to:
-            end = dt.datetime.combine(day, dt.time.fromisoformat(limits.quiet_hours.start), zone)
-    return SendingWindow(day, _instant(begin), _instant(end))
-
-
-def _instant(local: dt.datetime) -> str:
-    return f"timestamp '{local.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}'"
+def _instant(moment: dt.datetime) -> str:
+    return f"timestamp '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}'"
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -137,6 +137,39 @@ _EVENTS: dict[str, tuple[str, str]] = {
 
 _CHANNELS = {
     "email": ("e-mail", "e-mail"), "sms": ("SMS", "SMS"), "phone": ("phone", "téléphone"), "post": ("post", "courrier"),
+    "push": ("push message", "notification"),
+}  # fmt: skip
+
+#: Values of the pipeline's own vocabulary; those of the data stay as they are.
+_VALUES: dict[str, dict[str, tuple[str, str]]] = {
+    "lifecycle_stage": {
+        "prospect": ("prospect", "prospect"), "new": ("new", "nouveau"), "regular": ("regular", "régulier"),
+        "loyal": ("loyal", "fidèle"), "ambassador": ("ambassador", "ambassadeur"), "at_risk": ("at risk", "à risque"),
+        "abandoner": ("abandoner", "abandonniste"), "reactivated": ("reactivated", "réactivé"),
+        "suppressed": ("suppressed", "en opposition"),
+    },
+    "churn_risk_band": {
+        "low": ("low", "faible"), "medium": ("medium", "moyen"), "high": ("high", "fort"), "lost": ("lost", "perdu"),
+    },
+    "rfm_segment": {
+        "champion": ("champion", "champion"), "loyal": ("loyal", "fidèle"), "new": ("new", "nouveau"),
+        "potential_loyalist": ("potential loyalist", "fidèle en devenir"), "promising": ("promising", "prometteur"),
+        "need_attention": ("needs attention", "à surveiller"), "about_to_sleep": ("about to sleep", "en voie d'endormissement"),
+        "at_risk": ("at risk", "à risque"), "cant_lose": ("can't lose", "à ne pas perdre"),
+        "hibernating": ("hibernating", "en sommeil"),
+    },
+    "sex": {"F": ("female", "féminin"), "M": ("male", "masculin")},
+}  # fmt: skip
+
+_PURPOSES = {
+    "marketing": ("marketing", "la prospection"), "profiling": ("profiling", "le profilage"),
+    "open_tracking": ("tracking of opens", "le suivi des ouvertures"),
+    "partners": ("passing on to partners", "la transmission aux partenaires"),
+}  # fmt: skip
+
+_STATUSES = {
+    "granted": ("granted", "accordé"), "pending": ("waiting for confirmation", "en attente de confirmation"),
+    "refused": ("refused", "refusé"), "withdrawn": ("withdrawn", "retiré"), "expired": ("expired", "expiré"),
 }  # fmt: skip
 
 _ATTRIBUTES: dict[str, tuple[str, str]] = {
@@ -249,7 +282,8 @@ class _Words:
             inner = self.condition(condition.not_)
             return f"{said} {inner if inner.startswith('(') else f'({inner})'}"
         if condition.field is not None:
-            return self.field_test(self.field(condition.field), *condition.operator())
+            operator, value = condition.operator()
+            return self.field_test(self.field(condition.field), operator, self.translated(condition.field, value))
         if condition.custom is not None:
             return self.field_test(
                 self.say(f'attribute "{condition.custom}"', f"attribut « {condition.custom} »"), *condition.operator()
@@ -274,6 +308,8 @@ class _Words:
             return self.say(
                 f'the customer is in list "{condition.in_list}"', f"le client est dans la liste « {condition.in_list} »"
             )
+        if condition.consent is not None:
+            return self.consent(condition)
         if condition.reachable is not None:
             channels = self.alternatives([_CHANNELS[one][self.index] for one in _several(condition.reachable)])
             return self.say(f"the customer may be contacted by {channels}", f"le client est joignable par {channels}")
@@ -283,6 +319,13 @@ class _Words:
             )
         found = self.alternatives([self.value(one) for one in _several(condition.interest)])
         return self.say(f"the customer declared an interest in {found}", f"le client a déclaré un intérêt pour {found}")
+
+    def translated(self, field: str, value: object) -> object:
+        """A value, or several, in the words of the language where the field has some."""
+        if isinstance(value, tuple):
+            return tuple(self.translated(field, one) for one in value)
+        words = _VALUES.get(field, {}).get(value) if isinstance(value, str) else None
+        return words[self.index] if words else value
 
     def field(self, name: str) -> str:
         return _FIELDS[name][self.index] if name in _FIELDS else name.replace("_", " ")
@@ -306,6 +349,24 @@ class _Words:
                 shown.append(self.say(f"{len(value) - 12} more", f"{len(value) - 12} autres"))
             return template.format(self.alternatives(shown))
         return template.format(self.value(value))
+
+    def consent(self, condition: Condition) -> str:
+        asked = condition.consent
+        assert asked is not None
+        purpose = _PURPOSES[asked.purpose][self.index]
+        channels = self.alternatives([_CHANNELS[one][self.index] for one in asked.channels()])
+        by = self.say(f" by {channels}", f" par {channels}") if channels else ""
+        status = self.alternatives([_STATUSES[one][self.index] for one in asked.statuses()])
+        said = self.say(f"the consent to {purpose}{by} is {status}", f"le consentement pour {purpose}{by} est {status}")
+        days = asked.expires_within_days
+        if days is not None:
+            said += self.say(f" and runs out within {days} days", f" et expire dans les {days} jours")
+        if condition.within_days is not None:
+            said += self.say(
+                f", said in the last {condition.within_days} days",
+                f", exprimé dans les {condition.within_days} derniers jours",
+            )
+        return said
 
     def performed(self, condition: Condition) -> str:
         events = self.alternatives([

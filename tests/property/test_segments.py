@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from orchestration.contracts.segment import Condition, Label, Segment, SegmentSet
 from orchestration.segments.compiler import compile_segments
-from orchestration.segments.materialise import catalogue_of, evaluate
+from orchestration.segments.evaluation import evaluate
+from orchestration.segments.materialise import catalogue_of
 from orchestration.warehouse import Connection, connect
 
 AS_OF = dt.date(2026, 3, 29)  # the day French clocks go forward
@@ -35,6 +36,10 @@ Row = dict[str, Any]
 
 
 # -- the oracle: what a rule says, read plainly
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def holds(rule: Any, customer: Row, world: dict[str, Any]) -> bool:
@@ -85,6 +90,19 @@ def holds(rule: Any, customer: Row, world: dict[str, Any]) -> bool:
         del orders
         measured = {"orders": len(seen), "amount_net": total, "days": len(days)}[rule.get("measure", "orders")]
         return compare(measured, *(next(iter(operators.items()), ("at_least", 1))))
+    if "consent" in rule:
+        asked = rule["consent"]
+        for said in world["consents"]:
+            day = local_day(said["since_at"])
+            if (
+                said["customer_id"] == customer["customer_id"]
+                and said["purpose"] == asked["purpose"]
+                and said["channel"] in as_list(asked.get("channel", ["email", "sms", "phone", "post", "push"]))
+                and said["status"] in as_list(asked.get("status", "granted"))
+                and ("within_days" not in rule or 0 <= (AS_OF - day).days <= rule["within_days"])
+            ):
+                return True
+        return False
     if "reachable" in rule:
         channels = rule["reachable"] if isinstance(rule["reachable"], list) else [rule["reachable"]]
         return any(customer[f"is_contactable_{channel}"] is True for channel in channels)
@@ -257,6 +275,16 @@ LINE_SCHEMA = pa.schema([
     ("order_id", pa.string()), ("customer_id", pa.string()), ("ordered_on", pa.date32()), ("category", pa.string()),
     ("is_product", pa.bool_()), ("line_kind", pa.string()), ("amount_net", pa.decimal128(18, 4)), ("quantity", pa.decimal128(18, 4)),
 ])  # fmt: skip
+CONSENT = st.fixed_dictionaries({
+    "channel": st.sampled_from(["email", "sms", "push"]),
+    "purpose": st.sampled_from(["marketing", "profiling"]),
+    "status": st.sampled_from(["granted", "granted", "pending", "refused"]),
+    "since_at": INSTANTS,
+})  # fmt: skip
+CONSENT_SCHEMA = pa.schema([
+    ("customer_id", pa.string()), ("channel", pa.string()), ("purpose", pa.string()), ("status", pa.string()),
+    ("since_at", pa.timestamp("us")), ("expires_on", pa.date32()),
+])  # fmt: skip
 ORDER_SCHEMA = pa.schema([("order_id", pa.string()), ("channel", pa.string()), ("store", pa.string())])
 
 
@@ -338,6 +366,15 @@ def bought(draw: st.DrawFn) -> Any:
     return rule if measure is None else {**rule, "measure": measure}
 
 
+@st.composite
+def consent(draw: st.DrawFn) -> Any:
+    asked: Row = {"purpose": draw(st.sampled_from(["marketing", "profiling"]))}
+    channel = draw(st.sampled_from([None, "email", ["sms", "push"], ["email", "sms"]]))
+    status = draw(st.sampled_from([None, "pending", ["granted", "pending"], ["refused", "expired"]]))
+    asked |= ({"channel": channel} if channel else {}) | ({"status": status} if status else {})
+    return {"consent": asked} | ({"within_days": draw(st.integers(0, 20))} if draw(st.booleans()) else {})
+
+
 CHANNELS = st.sampled_from(["email", "sms", "phone", "post"])
 LEAF = st.one_of(
     test_of("city", OP_TEXT), test_of("order_count", OP_NUMBER), test_of("amount_net", OP_NUMBER), test_of("return_rate", OP_NUMBER),
@@ -345,7 +382,7 @@ LEAF = st.one_of(
     test_of("size", OP_NUMBER, "custom"), test_of("shop", OP_TEXT, "custom"),
     st.builds(lambda op, times: {"field": "order_count", op: {"field": "amount_net", "times": times}},
               st.sampled_from(["at_least", "at_most", "more_than", "less_than"]), st.sampled_from([0.5, 1.0, 10.0])),
-    performed(), bought(),
+    performed(), bought(), consent(),
     st.builds(lambda c: {"reachable": c}, CHANNELS | st.lists(CHANNELS, min_size=1, max_size=3)),
     st.builds(lambda t: {"has_tag": t}, st.sampled_from(["vip", "à suivre", ["x", "vip"]])),
     st.builds(lambda t: {"interest": t}, st.sampled_from(["sport", 'a"b', ["sport", "x"]])),
@@ -385,12 +422,13 @@ def connection() -> Connection:
     opened = connect()
     opened.execute("set threads = 1")
     opened.execute("create schema marts")
+    opened.execute("create schema rcu")
     return opened
 
 
-def put(connection: Connection, name: str, rows: list[Row], schema: pa.Schema) -> None:
-    connection.register("rows__", pa.Table.from_pylist(rows, schema=schema))
-    connection.execute(f"create or replace table marts.{name} as select * from rows__")
+def put(connection: Connection, name: str, rows: list[Row], columns: pa.Schema, schema: str = "marts") -> None:
+    connection.register("rows__", pa.Table.from_pylist(rows, schema=columns))
+    connection.execute(f"create or replace table {schema}.{name} as select * from rows__")
     connection.unregister("rows__")
 
 
@@ -399,12 +437,13 @@ def put(connection: Connection, name: str, rows: list[Row], schema: pa.Schema) -
     customers=st.lists(CUSTOMER, min_size=4, max_size=8),
     events=st.lists(EVENT, min_size=4, max_size=12),
     orders=st.lists(ORDER, min_size=3, max_size=8),
+    said=st.lists(st.tuples(st.integers(0, 7), CONSENT), max_size=8),
     rules=segment_rules(),
     is_set=st.booleans(),
 )
 def test_sql_says_what_the_rule_says(
-    connection: Connection, customers: list[Row], events: list[Row], orders: list[Row], rules: dict[str, Row],
-    is_set: bool,
+    connection: Connection, customers: list[Row], events: list[Row], orders: list[Row], said: list[tuple[int, Row]],
+    rules: dict[str, Row], is_set: bool,
 ) -> None:  # fmt: skip
     customers = [{"customer_id": f"c{index}", **customer} for index, customer in enumerate(customers)]
     lines, heads = [], []
@@ -417,6 +456,8 @@ def test_sql_says_what_the_rule_says(
     put(connection, "events", events, EVENT_SCHEMA)
     put(connection, "order_lines", lines, LINE_SCHEMA)
     put(connection, "orders", heads, ORDER_SCHEMA)
+    consents = [{"customer_id": f"c{number}", "expires_on": None, **one} for number, one in said]
+    put(connection, "consents", consents, CONSENT_SCHEMA, schema="rcu")
     definitions = SegmentSet(tuple(
         Segment(
             segment=name, label=Label(en=name, fr=name), objective="property", where=Condition.model_validate(rule["where"]),
@@ -426,7 +467,7 @@ def test_sql_says_what_the_rule_says(
     ))  # fmt: skip
     compiled = compile_segments(definitions, catalogue_of(connection), as_of_on=AS_OF, time_zone=ZONE, is_set=is_set)
     evaluate(connection, compiled)
-    world = {"events": events, "lines": lines, "orders": heads, "rules": rules}
+    world = {"consents": consents, "events": events, "lines": lines, "orders": heads, "rules": rules}
     for name, rule in rules.items():
         got = connection.execute(
             f"select customer_id, {compiled.reasons[name]} from temp.evaluated where member__{name} order by customer_id"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from orchestration.contracts.catalogue import load_catalogue
 from orchestration.contracts.loader import parse, validate
 from orchestration.contracts.segment import (
     FieldCatalogue,
@@ -55,9 +57,17 @@ def refused(folder: Path) -> list[str]:
         ("field: order_count\n  equlas: 3", 'one.yml:6: unknown key "equlas"; did you mean "equals"?'),
         ("field: order_count", '"order_count" is asked nothing'),
         ("field: order_count\n  at_least: 1\n  at_most: 3", "one operator a condition, not 2 (at_least, at_most)"),
-        ("field: order_count\n  exists: true\n  within_days: 3", '"within_days" goes with performed and bought, not with "field"'),
+        ("field: order_count\n  exists: true\n  within_days: 3", '"within_days" goes with performed, bought and consent, not with "field"'),
         ("field: city\n  matches: \"a(?=b)\"", "is no RE2 regular expression: invalid perl operator: (?="),
         ("field: city\n  equals: null", '"equals: null" has no meaning; use exists: false (or true)'),
+        ("field: order_count\n  at_least: 1.0e999", "one.yml:6: no number is as large"),
+        ("field: birth_on\n  before: 2026-02-30", "one.yml:6: this is not valid YAML: day is out of range for month"),
+        ("field: order_count\n  between: [1]", "one.yml:6: expects two values, [lowest, highest]"),
+        ("field: city\n  starts_with: 75", 'one.yml:6: expects a text; write "75" in quotes'),
+        ("consent: {purpose: profilng}", 'one.yml:5: no purpose "profilng"; did you mean "profiling"?'),
+        ("consent: {purpose: marketing, channel: fax}", 'one.yml:5: no channel "fax"'),
+        ("consent: {purpose: marketing, status: [granted, refusd]}", 'no status "refusd"; did you mean "refused"?'),
+        ("consent: {purpose: marketing}\n  equals: x", '"consent" takes no "equals"'),
         ("performed: cartt", 'one.yml:5: no event "cartt"; did you mean "cart"?'),
         ("performed: cart\n  matches: x", '"performed" is counted with equals, between'),
         ("reachable: fax", 'one.yml:5: no channel "fax"'),
@@ -117,6 +127,36 @@ def test_ten_thousand_values_are_sent_to_a_list_file(tmp_path: Path) -> None:
         "one.yml:6: 10000 values are too many here (at most 1000); put the customers in a file segments/lists/<name>.csv "
         "and use in_list"
     ]
+
+
+@pytest.mark.parametrize(
+    "where", ["bought: {{product: {}}}", "performed: cart\n  with: {{campaign: {}}}", "has_tag: {}"]
+)
+def test_no_list_of_values_is_longer_than_another(tmp_path: Path, where: str) -> None:
+    write(tmp_path, "one", where.format([f"c{number}" for number in range(10_000)]))
+    (told,) = refused(tmp_path)
+    assert "10000 values are too many here (at most 1000)" in told
+
+
+def test_a_value_that_a_field_never_has_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "one", "field: city\n  in: [Lyon, Grenobel]")
+    known = FieldCatalogue({"city": "text"}, values={"city": ("Lyon", "Grenoble")})
+    with pytest.raises(DeclarationError, match=r'one.yml:6: no city "Grenobel"; did you mean "Grenoble"\?'):
+        load_segments(tmp_path, known, tmp_path)
+
+
+def test_a_misspelt_stage_is_refused_in_segments_and_triggers(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "declarations", tmp_path / "declarations")
+    segments, triggers = tmp_path / "declarations" / "segments", tmp_path / "declarations" / "triggers"
+    ambassadors = segments / "ambassadors.yml"
+    ambassadors.write_text(ambassadors.read_text(encoding="utf-8").replace("equals: ambassador", "equals: ambasador"))
+    with pytest.raises(DeclarationError, match=r'ambassadors.yml:7: no lifecycle_stage "ambasador"; did you mean "amb'):
+        load_catalogue(tmp_path / "declarations")
+    shutil.copy(project / "declarations" / "segments" / "ambassadors.yml", ambassadors)
+    at_risk = triggers / "became_at_risk.yml"
+    at_risk.write_text(at_risk.read_text(encoding="utf-8").replace("to: [at_risk]", "to: [at_rsk]"))
+    with pytest.raises(DeclarationError, match=r'became_at_risk.yml:5: no lifecycle_stage "at_rsk"; did you mean "at_'):
+        load_catalogue(tmp_path / "declarations")
 
 
 def test_a_list_needs_a_column_that_names_customers(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.contracts.segment import Segment
 from orchestration.errors import UsageError
-from orchestration.segments import catalogue_of, diff, explain, preview
+from orchestration.segments import catalogue_of, diff, explain, judge, memberships, preview
 from orchestration.segments.words import explain_condition
 from orchestration.warehouse import Connection, connect
 from tests.unit.segments.small_warehouse import SmallWarehouse, segment, segments
@@ -71,6 +71,10 @@ def test_a_diff_tells_who_would_move_and_why(published: Connection) -> None:
     )
     assert (both.size_before, both.size_after, both.because) == (1, 3, "buyers")
     assert "lyon" not in found
+    # Who, under pseudonyms: with the value that lets them in, and with the one that had let them in.
+    assert sorted(one["order_count"] for one in buyers.entering) == [1, 2]
+    assert sorted(one["order_count"] for one in buyers.leaving) == [4, 5]
+    assert {one["customer"] for one in (*buyers.entering, *buyers.leaving)} == {"pseudonym of 2"}
 
 
 def test_a_diff_tells_new_and_gone_segments(published: Connection) -> None:
@@ -86,6 +90,22 @@ def test_a_diff_of_nothing_is_empty(published: Connection) -> None:
     assert diff(published, DEFINITIONS, pseudonym=hidden) == ()
     with pytest.raises(UsageError, match='no segment "lion"; did you mean "lyon"'):
         diff(published, DEFINITIONS, {"lion"}, pseudonym=hidden)
+
+
+def test_why_a_customer_is_in_a_segment_or_not(published: Connection) -> None:
+    stays = memberships(published, "c2")
+    assert [(one.segment, one.entered_on, one.left_on) for one in stays] == [
+        ("buyers", DAY, None), ("lyon", DAY, None), ("lyon_buyers", DAY, None),
+    ]  # fmt: skip
+    assert stays[0].reason == {"order_count": 3}
+    rule = "{all: [{field: order_count, at_least: 4}, {not: {field: city, equals: Nice}}]}"
+    idea = DEFINITIONS.replacing(segment("idea", rule))
+    told = {who: [one.holds for one in judge(published, idea, "idea", who)] for who in ("c0", "c3")}
+    assert told == {"c0": [False, True], "c3": [True, False]}
+    first = judge(published, idea, "idea", "c0")[0]
+    assert (first.english, first.values) == ("number of orders is at least 4", {"order_count": 1})
+    with pytest.raises(UsageError, match='no customer "c9" in the current publication'):
+        judge(published, idea, "idea", "c9")
 
 
 def test_an_explanation_is_in_both_languages_and_sql(warehouse: SmallWarehouse) -> None:
@@ -119,6 +139,14 @@ def test_an_explanation_is_in_both_languages_and_sql(warehouse: SmallWarehouse) 
         ("{field: first_order_on, before: 2026-01-31}", "date of the first order is before 31 January 2026", "date de première commande : avant le 31/01/2026"),
         ("{field: is_minor, not_equals: true}", "under 18: no", "mineur : non"),
         ("{field: city, in: [Lyon, Nice]}", 'city is "Lyon" or "Nice"', "ville : « Lyon » ou « Nice »"),
+        ("{field: lifecycle_stage, in: [at_risk, loyal]}", 'lifecycle stage is "at risk" or "loyal"',
+         "étape du cycle de vie : « à risque » ou « fidèle »"),
+        ("{consent: {purpose: profiling, channel: [email, sms], status: [refused, withdrawn]}, within_days: 30}",
+         "the consent to profiling by e-mail or SMS is refused or withdrawn, said in the last 30 days",
+         "le consentement pour le profilage par e-mail ou SMS est refusé ou retiré, exprimé dans les 30 derniers jours"),
+        ("{consent: {purpose: partners, expires_within_days: 60}}",
+         "the consent to passing on to partners is granted and runs out within 60 days",
+         "le consentement pour la transmission aux partenaires est accordé et expire dans les 60 jours"),
         ("{custom: size, exists: false}", 'attribute "size" is unknown', "attribut « size » : inconnu"),
         ("{performed: cart, equals: 1}", "the customer filled a cart: exactly 1 time", "le client a rempli un panier : exactement 1 fois"),
         ("{field: amount_net, more_than: {field: order_count, times: 2.5}}",

@@ -138,6 +138,38 @@ def test_quotes_in_values_stay_values(warehouse: SmallWarehouse) -> None:
     assert who(warehouse, """{field: city, equals: "x' or 'a' = 'a"}""") == []
 
 
+def test_a_consent_counts_by_purpose_channel_status_and_age(warehouse: SmallWarehouse) -> None:
+    for name in ("asked", "refuses", "silent", "old", "ending"):
+        warehouse.customer(name)
+    warehouse.connection.execute("create schema rcu")
+    warehouse.connection.execute(
+        """
+        create table rcu.consents as select * from (values
+            ('asked', 'email', 'profiling', 'granted', timestamp '2026-03-28 23:30:00', null::date),
+            ('asked', 'sms', 'profiling', 'refused', timestamp '2026-01-01 10:00:00', null),
+            ('refuses', 'email', 'profiling', 'refused', timestamp '2026-03-01 10:00:00', null),
+            ('silent', 'email', 'marketing', 'granted', timestamp '2026-03-01 10:00:00', null),
+            ('old', 'post', 'profiling', 'granted', timestamp '2020-01-01 10:00:00', null),
+            ('ending', 'sms', 'profiling', 'granted', timestamp '2023-04-10 10:00:00', date '2026-04-09')
+        ) as t(customer_id, channel, purpose, status, since_at, expires_on)
+        """
+    )
+    assert who(warehouse, "{consent: {purpose: profiling}}") == ["asked", "ending", "old"]
+    assert who(warehouse, "{consent: {purpose: profiling, channel: email}}") == ["asked"]
+    assert who(warehouse, "{consent: {purpose: profiling, channel: [sms, post]}}") == ["ending", "old"]
+    assert who(warehouse, "{consent: {purpose: profiling, status: [refused, withdrawn]}}") == ["asked", "refuses"]
+    assert who(warehouse, "{not: {consent: {purpose: profiling}}}") == ["refuses", "silent"]
+    # 23:30 UTC on the 28th is the 29th in Paris: the as-of date itself.
+    assert who(warehouse, "{consent: {purpose: profiling}, within_days: 0}") == ["asked"]
+    assert who(warehouse, "{consent: {purpose: profiling, expires_within_days: 11}}") == ["ending"]
+    assert who(warehouse, "{consent: {purpose: profiling, expires_within_days: 10}}") == []
+    who(warehouse, "{consent: {purpose: profiling, channel: [email, sms]}}")
+    assert warehouse.rows("select reason from segments.members order by customer_id") == [
+        ('{"consent to profiling by email or sms":"email granted"}',),
+        ('{"consent to profiling by email or sms":"sms granted"}',),
+    ]
+
+
 def test_suppressed_customers_are_left_out_unless_asked_for(warehouse: SmallWarehouse) -> None:
     warehouse.customer("free", city="Lyon")
     warehouse.customer("suppressed", city="Lyon", is_suppressed=True)

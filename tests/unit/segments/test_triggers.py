@@ -16,7 +16,6 @@ from orchestration.contracts.segment import load_segments, read_catalogue
 from orchestration.contracts.trigger import Limits, Trigger, TriggerSet, load_triggers
 from orchestration.errors import DeclarationError
 from orchestration.segments import TRIGGER_FIRINGS, TriggersReport, fire
-from orchestration.segments.triggers import sending_window
 from tests.unit.segments.small_warehouse import SmallWarehouse, segment, segments
 
 DAY = [dt.date(2026, 3, day) for day in range(1, 30)]
@@ -356,8 +355,22 @@ def test_holdouts_get_nothing_ever_and_are_the_same_people(warehouse: SmallWareh
     ],
 )  # fmt: skip
 def test_nothing_leaves_in_quiet_hours(limits: dict[str, Any], begin: str, end: str) -> None:
-    window = sending_window(Limits.model_validate(limits), dt.date(2026, 3, 28), "Europe/Paris")
-    assert (window.begin, window.end) == (f"timestamp '{begin}'", f"timestamp '{end}'")
+    window = Limits.model_validate(limits).window(dt.date(2026, 3, 28), "Europe/Paris")
+    assert (window.begin, window.end) == tuple(dt.datetime.fromisoformat(f"{one}+00:00") for one in (begin, end))
+
+
+@pytest.mark.parametrize(
+    ("now", "begin"),
+    [
+        ("2026-03-27 23:30:00", "2026-03-28 08:00:00"),  # 00:30 in Paris: today's window is to come
+        ("2026-03-28 12:00:00", "2026-03-28 08:00:00"),
+        ("2026-03-28 19:00:00", "2026-03-29 07:00:00"),  # 20:00 in Paris: over
+    ],
+)
+def test_the_open_window_is_the_first_that_is_not_over(now: str, begin: str) -> None:
+    limits = Limits.model_validate({"quiet_hours": {"from": "20:00", "to": "09:00"}})
+    window = limits.open_window(dt.datetime.fromisoformat(f"{now}+00:00"), "Europe/Paris")
+    assert window.begin == dt.datetime.fromisoformat(f"{begin}+00:00")
 
 
 def test_what_would_leave_too_late_expires(warehouse: SmallWarehouse) -> None:
