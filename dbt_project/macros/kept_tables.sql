@@ -27,37 +27,34 @@
 {#- `make`: dbt's own materialization. `mends`: a table that is there may be brought to what its query gives. -#}
 {%- macro made_or_kept(make, mends=false) -%}
     {%- set place = this.schema ~ '.' ~ this.identifier -%}
-    {%- set inputs = places_read(model) -%}
     {%- if not has_memory() -%}
         {{ return(make()) }}
     {%- endif -%}
+    {%- set inputs = places_read(model) -%}
+    {%- set remembered = what_is_remembered(place, inputs, places_read(model, without_touched=true)) -%}
     {%- set is_there = load_cached_relation(this) is not none -%}
-    {%- if is_there and is_as_remembered(place, inputs) -%}
+    {%- if is_there and remembered.is_as_it_was -%}
         {%- call noop_statement('main', 'KEPT', 'KEPT') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
-    {%- set before = run_query("select contents from control.table_contents where place = '" ~ place ~ "'").rows -%}
-    {%- set others_are_as_before = is_as_remembered(place, places_read(model, without_touched=true)) -%}
     {#- first forgotten: what is made halfway is nobody's input -#}
-    {%- do run_query("delete from control.table_contents where place = '" ~ place ~ "'") -%}
-    {%- do run_query("delete from control.table_inputs where place = '" ~ place ~ "'") -%}
-    {%- set is_mended = mends and is_there and before | length == 1 -%}
-    {%- set is_partial = model.config.meta.get('touched_by') and touch_customers(is_mended and others_are_as_before) -%}
-    {%- if is_partial -%}
+    {%- do forget(place) -%}
+    {%- set is_mended = mends and is_there and remembered.contents is not none -%}
+    {%- set is_told_by_customer = model.config.meta.get('touched_by') -%}
+    {%- if is_told_by_customer and touch_customers(is_mended and remembered.are_others_as_they_were) -%}
         {%- set relations = touched_replaced() -%}
     {%- elif is_mended -%}
-        {%- set relations = mended(before[0][0]) -%}
+        {%- set relations = mended(remembered.contents) -%}
     {%- else -%}
         {%- set relations = make() -%}
     {%- endif -%}
-    {%- if model.config.meta.get('touched_by') -%}
-        {%- do run_query("drop table if exists control.digests__" ~ this.identifier) -%}
-        {%- do run_query("alter table control.digests_now__" ~ this.identifier ~ " rename to digests__" ~ this.identifier) -%}
+    {%- if is_told_by_customer -%}
+        {%- do run_query(
+            "drop table if exists " ~ control() ~ ".digests__" ~ this.identifier ~ "; "
+            ~ "alter table " ~ control() ~ ".digests_now__" ~ this.identifier ~ " rename to digests__" ~ this.identifier
+        ) -%}
     {%- endif -%}
-    {%- do remember(place, inputs) -%}
-    {%- do run_query(
-        "insert into control.table_contents values ('" ~ place ~ "', '" ~ contents_of(this) | replace("'", "''") ~ "')"
-    ) -%}
+    {%- do remember(place, inputs, of=this) -%}
     {{ return(relations) }}
 {%- endmacro -%}
 
@@ -69,7 +66,7 @@
 -#}
 {%- macro only_touched_customers(alias) -%}
     {%- if execute and flags.WHICH in ('build', 'run') and has_memory() == true -%}
-    {{ alias }}.customer_id in (select customer_id from control.touched__{{ this.identifier }})
+    {{ alias }}.customer_id in (select customer_id from {{ control() }}.touched__{{ this.identifier }})
     {%- else -%}
     true
     {%- endif -%}
@@ -87,28 +84,30 @@
         ) -%}
     {%- endfor -%}
     {%- do run_query(
-        "create or replace table control.digests_now__" ~ name ~ " as select customer_id, " ~ digest_of_rows('told')
-        ~ " as digest from (" ~ parts | join(" union all ")
+        "create or replace table " ~ control() ~ ".digests_now__" ~ name ~ " as select customer_id, "
+        ~ digest_of_rows('told') ~ " as digest from (" ~ parts | join(" union all ")
         ~ ") as told group by customer_id"
     ) -%}
     {%- set known = run_query(
-        "select count(*) from duckdb_tables() where database_name = current_database() and schema_name = 'control' "
-        ~ "and table_name = 'digests__" ~ name ~ "'"
+        "select count(*) from duckdb_tables() where database_name = '" ~ target.database ~ "' "
+        ~ "and schema_name = 'control' and table_name = 'digests__" ~ name ~ "'"
     ).rows[0][0] | int -%}
     {%- if is_increment and known -%}
         {%- do run_query(
-            "create or replace table control.touched__" ~ name ~ " as select coalesce(now.customer_id, "
-            ~ "before.customer_id) as customer_id from control.digests_now__" ~ name ~ " as now full join control.digests__"
-            ~ name ~ " as before on now.customer_id = before.customer_id where now.digest is distinct from before.digest"
+            "create or replace table " ~ control() ~ ".touched__" ~ name ~ " as select coalesce(now.customer_id, "
+            ~ "before.customer_id) as customer_id from " ~ control() ~ ".digests_now__" ~ name ~ " as now full join "
+            ~ control() ~ ".digests__" ~ name ~ " as before on now.customer_id = before.customer_id "
+            ~ "where now.digest is distinct from before.digest"
         ) -%}
         {%- set counts = run_query(
-            "select (select count(*) from control.touched__" ~ name ~ ") * 2, "
-            ~ "(select count(*) from control.digests_now__" ~ name ~ ")"
+            "select (select count(*) from " ~ control() ~ ".touched__" ~ name ~ ") * 2, "
+            ~ "(select count(*) from " ~ control() ~ ".digests_now__" ~ name ~ ")"
         ).rows[0] -%}
         {%- if counts[0] | int < counts[1] | int -%}{{ return(true) }}{%- endif -%}
     {%- endif -%}
     {%- do run_query(
-        "create or replace table control.touched__" ~ name ~ " as select customer_id from control.digests_now__" ~ name
+        "create or replace table " ~ control() ~ ".touched__" ~ name ~ " as select customer_id from "
+        ~ control() ~ ".digests_now__" ~ name
     ) -%}
     {{ return(false) }}
 {%- endmacro -%}
@@ -118,7 +117,7 @@
     {%- set fresh = 'fresh__' ~ this.identifier -%}
     {%- do fill_fresh(fresh) -%}
     {%- do run_query(
-        "begin; delete from " ~ this ~ " where customer_id in (select customer_id from control.touched__"
+        "begin; delete from " ~ this ~ " where customer_id in (select customer_id from " ~ control() ~ ".touched__"
         ~ this.identifier ~ "); insert into " ~ this ~ " select * from " ~ fresh ~ "; commit"
     ) -%}
     {%- do run_query("drop table temp." ~ fresh) -%}
@@ -145,7 +144,7 @@
 {%- macro mended(before) -%}
     {%- set fresh = 'fresh__' ~ this.identifier -%}
     {%- do fill_fresh(fresh) -%}
-    {%- set wanted = contents_of(fresh) -%}
+    {%- set wanted = run_query("select " ~ contents_of(fresh)).rows[0][0] -%}
     {%- if wanted != before -%}
         {%- do run_query(
             "create or replace temp table come__" ~ this.identifier ~ " as select * from " ~ fresh ~ " as fresh "
@@ -159,7 +158,7 @@
                 ~ " as fresh); insert into " ~ this ~ " select * from come__" ~ this.identifier ~ "; commit"
             ) -%}
         {%- endif -%}
-        {%- if contents_of(this) != wanted -%}
+        {%- if run_query("select " ~ contents_of(this)).rows[0][0] != wanted -%}
             {%- do run_query(
                 "begin; truncate " ~ this ~ "; insert into " ~ this ~ " select * from " ~ fresh ~ "; commit"
             ) -%}
@@ -173,15 +172,15 @@
 {%- materialization test, default -%}
     {%- set place = 'test ' ~ model.unique_id -%}
     {%- set inputs = places_read(model) -%}
-    {%- set is_remembered = has_memory() -%}
-    {%- if is_remembered and is_as_remembered(place, inputs) -%}
+    {%- set is_remembering = has_memory() -%}
+    {%- if is_remembering and what_is_remembered(place, inputs).is_as_it_was -%}
         {%- call statement('main', fetch_result=True) -%}
             select 0 as failures, false as should_warn, false as should_error
         {%- endcall -%}
         {{ return({'relations': []}) }}
     {%- endif -%}
     {%- set relations = dbt.materialization_test_default() -%}
-    {%- if is_remembered and load_result('main').table.rows[0][0] | int == 0 -%}
+    {%- if is_remembering and load_result('main').table.rows[0][0] | int == 0 -%}
         {%- do remember(place, inputs) -%}
     {%- endif -%}
     {{ return(relations) }}
@@ -201,52 +200,68 @@
     {{ return(places) }}
 {%- endmacro -%}
 
+{#- Where the memory lies: said in full, since the connection to an encrypted build begins at another database. -#}
+{%- macro control() -%}{{ return(target.database ~ '.control') }}{%- endmacro -%}
+
 {%- macro has_memory() -%}
-    {%- set found = run_query(
-        "select count(*) from duckdb_tables() where database_name = current_database() and schema_name = 'control' "
-        ~ "and table_name in ('table_contents', 'table_inputs')"
-    ) -%}
-    {{ return(found.rows[0][0] | int == 2) }}
-{%- endmacro -%}
-
-{#- True where each input is known, and is what it was; a node that reads nothing is made each time. -#}
-{%- macro is_as_remembered(place, inputs) -%}
-    {%- if not inputs -%}{{ return(false) }}{%- endif -%}
-    {%- set found = run_query(
-        "select count(distinct inputs.input) from control.table_inputs as inputs inner join control.table_contents as contents "
-        ~ "on inputs.input = contents.place and inputs.contents = contents.contents "
-        ~ "where inputs.place = '" ~ place ~ "' and inputs.input in ('" ~ inputs | join("', '") ~ "')"
-    ) -%}
-    {{ return(found.rows[0][0] | int == inputs | length) }}
-{%- endmacro -%}
-
-{%- macro remember(place, inputs) -%}
-    {%- do run_query("delete from control.table_inputs where place = '" ~ place ~ "'") -%}
-    {%- if inputs -%}
-        {%- do run_query(
-            "insert into control.table_inputs select '" ~ place ~ "', place, contents from control.table_contents "
-            ~ "where place in ('" ~ inputs | join("', '") ~ "')"
-        ) -%}
-    {%- endif -%}
+    {{ return(adapter.get_relation(target.database, 'control', 'table_inputs') is not none) }}
 {%- endmacro -%}
 
 {#-
-    A fingerprint of a table: the same for the same rows, columns and types, whatever the order of the rows.
-    `kept_models.py` writes the same one.
+    What is known of a node, in one question. `is_as_it_was`: each input is known, and is what it was (never so
+    for a node that reads nothing: it is made each time). `are_others_as_they_were`: the same of `others` alone.
+    `contents`: the fingerprint of the node's own table, or none.
 -#}
-{%- macro contents_of(relation) -%}
-{{ return(adapter.dispatch('contents_of')(relation)) }}
+{%- macro what_is_remembered(place, inputs, others=[]) -%}
+    {%- set found = run_query(
+        "with known as (select distinct inputs.input from " ~ control() ~ ".table_inputs as inputs "
+        ~ "inner join " ~ control() ~ ".table_contents as contents on inputs.input = contents.place "
+        ~ "and inputs.contents = contents.contents where inputs.place = '" ~ place ~ "') "
+        ~ "select (select count(*) from known where input in ('" ~ inputs | join("', '") ~ "')), "
+        ~ "(select count(*) from known where input in ('" ~ others | join("', '") ~ "')), "
+        ~ "(select any_value(contents) from " ~ control() ~ ".table_contents where place = '" ~ place ~ "')"
+    ).rows[0] -%}
+    {{ return({
+        'is_as_it_was': inputs | length > 0 and found[0] | int == inputs | length,
+        'are_others_as_they_were': others | length > 0 and found[1] | int == others | length,
+        'contents': found[2],
+    }) }}
 {%- endmacro -%}
 
+{%- macro forget(place) -%}
+    {%- do run_query(
+        "delete from " ~ control() ~ ".table_contents where place = '" ~ place ~ "'; "
+        ~ "delete from " ~ control() ~ ".table_inputs where place = '" ~ place ~ "'"
+    ) -%}
+{%- endmacro -%}
+
+{#- Writes what a node was made from, and what its own table (`of`) holds. -#}
+{%- macro remember(place, inputs, of=none) -%}
+    {%- set steps = ["delete from " ~ control() ~ ".table_inputs where place = '" ~ place ~ "'"] -%}
+    {%- if inputs -%}
+        {%- do steps.append(
+            "insert into " ~ control() ~ ".table_inputs select '" ~ place ~ "', place, contents from "
+            ~ control() ~ ".table_contents where place in ('" ~ inputs | join("', '") ~ "')"
+        ) -%}
+    {%- endif -%}
+    {%- if of -%}
+        {%- do steps.append(
+            "insert into " ~ control() ~ ".table_contents select '" ~ place ~ "', " ~ contents_of(of)
+        ) -%}
+    {%- endif -%}
+    {%- do run_query(steps | join("; ")) -%}
+{%- endmacro -%}
+
+{#-
+    An expression for the fingerprint of a table: the same for the same rows, columns and types, whatever the order
+    of the rows. `kept_models.py` writes the same one.
+-#}
+{%- macro contents_of(relation) -%}{{ return(adapter.dispatch('contents_of')(relation)) }}{%- endmacro -%}
 {%- macro default__contents_of(relation) -%}
-    {%- set rows = run_query(
-        "select " ~ digest_of_rows('counted') ~ " from " ~ relation ~ " as counted"
-    ).rows[0][0] -%}
-    {%- set columns = [] -%}
-    {%- for column in run_query("describe " ~ relation).rows -%}
-        {%- do columns.append(column[0] ~ " " ~ column[1]) -%}
-    {%- endfor -%}
-    {{ return(rows ~ " " ~ columns | join(",")) }}
+(select concat_ws(
+    ' ', (select {{ digest_of_rows('counted') }} from {{ relation }} as counted),
+    (select string_agg(column_name || ' ' || column_type, ',') from (describe {{ relation }}))
+))
 {%- endmacro -%}
 
 {#- A digest of whole rows (aggregate), whatever their order; `alias` names the table. -#}

@@ -13,7 +13,19 @@ import sys
 
 import click
 
-from orchestration.cli import activation, identity, keys, privacy, published, reports, runs, segments, sources, starting  # noqa: F401
+from orchestration.cli import (  # noqa: F401
+    activation,
+    identity,
+    keys,
+    privacy,
+    published,
+    reports,
+    runs,
+    segments,
+    sources,
+    starting,
+    value,
+)
 from orchestration.cli.app import cli, err, escape
 from orchestration.errors import RcuError
 

@@ -40,9 +40,12 @@ def query(workspace: Workspace, sql: str, as_json: bool, as_csv: bool, limit: in
     elif as_csv:
         import csv
 
-        writer = csv.writer(sys.stdout)
+        from orchestration.activation import neutral
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        # a spreadsheet takes some texts for formulas
+        writer.writerows([neutral(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     else:
         table = Table()
         for column in columns:

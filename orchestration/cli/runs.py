@@ -121,7 +121,7 @@ def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date, *
     started = time.monotonic()
     out.print(f"[bold]run as of {as_of_on}[/]")
     run_id = str(uuid.uuid4())
-    with progress(), event_log_kept_open(workspace, run_id):
+    with progress(), event_log_kept_open(workspace, instance, run_id):
         result = job.execute_in_process(
             run_id=run_id,
             partition_key=as_of_on.isoformat(),

@@ -236,7 +236,8 @@ class Activation(Declaration):
     most_rows: int | None = Field(default=None, ge=1, description="At most so many people, drawn once for ever")
     max_age_hours: float = Field(default=36, gt=0, le=24 * 3650, description="Older publications are not sent")
     refuse_sizes: tuple[Literal["empty", "universal", "below", "above"], ...] = Field(
-        default=("universal",), description="Nothing leaves when a segment's size is so"
+        default=("empty", "universal"),
+        description="Nothing leaves when a segment's size is so (empty: when all its segments are)",
     )
     deliver: Deliver = Field(default_factory=lambda: Deliver(folder=Folder()))
     owner: str | None = Field(default=None, pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$", description="team:x or e-mail")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from orchestration.contracts.activation import Activation, check_activation, loa
 from orchestration.contracts.company import Company
 from orchestration.contracts.consents import Consents
 from orchestration.contracts.freshness import Freshness
-from orchestration.contracts.gate import Gate, load_gate
+from orchestration.contracts.gate import GATES, Gate, load_gate
 from orchestration.contracts.loader import (
     Document,
     Problem,
@@ -38,7 +38,7 @@ from orchestration.contracts.source import Source, load_source, match_name
 from orchestration.contracts.survivorship import Survivorship
 from orchestration.contracts.trigger import TriggerSet, load_triggers
 from orchestration.contracts.unwanted import unwanted
-from orchestration.contracts.value import Value
+from orchestration.contracts.value import STAGES, Value
 from orchestration.errors import DeclarationError
 
 Loader = Callable[[Path, Path], Any]
@@ -225,7 +225,25 @@ def _activations_name_what_exists(catalogue: Catalogue) -> list[Problem]:
     ]
 
 
-CROSS_CHECKS: list[CrossCheck] = [_two_sources_want_the_same_file, _named_sources_exist, _activations_name_what_exists]
+def _gates_are_there(catalogue: Catalogue) -> list[Problem]:
+    place = catalogue.root / "declarations" / "quality"
+    return [
+        Problem(
+            f"{place.relative_to(catalogue.root)}/{gate}.yml",
+            1,
+            f"there is no such file, and nothing is published without the {gate} gate; `rcu init` writes one to copy",
+        )
+        for gate in GATES
+        if gate not in catalogue.gates
+    ]
+
+
+CROSS_CHECKS: list[CrossCheck] = [
+    _gates_are_there,
+    _two_sources_want_the_same_file,
+    _named_sources_exist,
+    _activations_name_what_exists,
+]
 
 
 def load_catalogue(declarations: Path, *, drafts_pass: bool = True) -> Catalogue:
@@ -264,7 +282,7 @@ def load_catalogue(declarations: Path, *, drafts_pass: bool = True) -> Catalogue
         elif part.default is not None:
             parts[part.name] = part.default()
     try:
-        fields = read_catalogue(MARTS_CONTRACT)
+        fields = replace(read_catalogue(MARTS_CONTRACT), values=_vocabularies(parts))
         parts["fields"] = fields
         parts["segments"] = load_segments(declarations / "segments", fields, root)
         parts["triggers"] = load_triggers(declarations / "triggers", fields, parts["segments"], root)
@@ -278,6 +296,19 @@ def load_catalogue(declarations: Path, *, drafts_pass: bool = True) -> Catalogue
     catalogue = Catalogue(root, parts, documents)
     raise_problems([problem for check in CROSS_CHECKS for problem in check(catalogue)])
     return catalogue
+
+
+def _vocabularies(parts: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Fields of customer_360 whose values declarations settle. A declaration that cannot be read settles none."""
+    found: dict[str, tuple[str, ...]] = {"lifecycle_stage": STAGES}
+    if parts.get("scoring") is not None:
+        found["churn_risk_band"] = tuple(parts["scoring"].tables()["churn_bands"].column("churn_risk_band").to_pylist())
+    if parts.get("value") is not None:
+        cells = parts["value"].tables()["rfm_grid"].column("segment").to_pylist()
+        found["rfm_segment"] = tuple(sorted(set(cells)))
+    if parts.get("plans") is not None:
+        found["plan"] = tuple(plan.plan for plan in parts["plans"].plans)
+    return found
 
 
 def _stray_files(declarations: Path, root: Path) -> list[Problem]:

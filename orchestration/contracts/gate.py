@@ -44,6 +44,10 @@ KEY_COLUMNS = frozenset(
 )
 
 
+#: The gates that stand between the layers: every workspace declares them, and nothing is published without.
+GATES = ("landing", "golden", "publish")
+
+
 @dataclass(frozen=True)
 class Expectation:
     """The arguments that an expectation takes, by kind. `is_ours`: a named check of this project."""

@@ -7,6 +7,7 @@ given twice is an error.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import re
 import types
@@ -89,6 +90,7 @@ for _tag, _pattern, _first in (
 def parse(text: str, file: str) -> Document:
     """Parse YAML text. `file` is the name that messages use. Raises DeclarationError."""
     loader = _CoreLoader(text)
+    node: yaml.Node | None = None
     try:
         try:
             node = loader.get_single_node()
@@ -106,10 +108,28 @@ def parse(text: str, file: str) -> Document:
             ) from None
         except (yaml.YAMLError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise DeclarationError(f"{file}:1: this is not valid YAML: {reason}") from None
+            line = _line_of_no_date(node) if isinstance(error, ValueError) else 1
+            raise DeclarationError(f"{file}:{line}: this is not valid YAML: {reason}") from None
     finally:
         loader.dispose()
     return Document(file, data, lines)
+
+
+def _line_of_no_date(node: yaml.Node | None) -> int:
+    """The line of the first date that is none, such as 2026-02-30; 1 where there is no such."""
+    waiting = [node] if node is not None else []
+    while waiting:
+        here = waiting.pop(0)
+        if isinstance(here, yaml.MappingNode):
+            waiting[:0] = [part for pair in here.value for part in pair]
+        elif isinstance(here, yaml.SequenceNode):
+            waiting[:0] = here.value
+        elif here.tag == "tag:yaml.org,2002:timestamp":
+            try:
+                dt.date.fromisoformat(here.value)
+            except ValueError:
+                return int(here.start_mark.line) + 1
+    return 1
 
 
 def _note_lines(
@@ -182,6 +202,9 @@ def _explain(error: ValidationError, document: Document, model: type[BaseModel])
             location = _in_document(detail["loc"][:-1], document.data)
         else:
             text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            if kind in ("literal_error", "enum") and isinstance(detail["input"], str):
+                allowed = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
+                text += did_you_mean(detail["input"], allowed) if _near(detail["input"], allowed) else ""
             label = ".".join(str(part) for part in location)
             message = f'"{label}": {text}' if label and kind != "value_error" else text
         problems.append(document.problem(location, message))
@@ -191,10 +214,14 @@ def _explain(error: ValidationError, document: Document, model: type[BaseModel])
 def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
     """The end of a message: `; did you mean "x"?`, else the known names, else nothing."""
     choices = sorted(set(known))
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    near = _near(name, choices)
     if near:
         return f'; did you mean "{near[0]}"?'
     return f"; known: {', '.join(choices)}" if 0 < len(choices) <= 40 else ""
+
+
+def _near(name: str, choices: typing.Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
 
 
 def _in_document(loc: tuple[Any, ...], data: Any) -> Location:

@@ -65,6 +65,8 @@ def activation_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition)
                     step.catalogue.activations,
                     activation.Published.of(current),
                     sources=step.catalogue.sources,
+                    limits=step.catalogue.triggers.limits,
+                    time_zone=step.catalogue.company.time_zone,
                     run_id=step.run_id,
                     now=dt.datetime.now(dt.UTC),
                     only=only,

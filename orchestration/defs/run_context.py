@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from orchestration import protection, publish, registry
 from orchestration.contracts.catalogue import Catalogue, load_catalogue
+from orchestration.defs.event_log import RunEventLog
 from orchestration.errors import RcuError
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, open_build, run_lock
@@ -44,8 +43,8 @@ class WarehouseRun(dg.ConfigurableResource):
         protection.open_databases(self.workspace)
         with ExitStack() as stack:
             stack.enter_context(run_lock(self.workspace, f"run {context.run_id}"))
-            if context.run is not None:
-                stack.enter_context(event_log_kept_open(self.workspace, context.run.run_id))
+            if context.run is not None and context.instance is not None:
+                stack.enter_context(event_log_kept_open(self.workspace, context.instance, context.run.run_id))
             publish.recover(self.workspace)
             publish.close_lost_runs(self.workspace)
             self._begin(context.run)
@@ -95,28 +94,21 @@ def _root_run_id(run: dg.DagsterRun) -> str:
     return run.root_run_id or run.run_id
 
 
-def _sync_less(connection: object, _record: object) -> None:
-    """With SQLite's write-ahead log, NORMAL loses at most the last events in a power cut, never the file."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("pragma synchronous = normal")
-
-
 @contextmanager
-def event_log_kept_open(workspace: Workspace, run_id: str) -> Iterator[None]:
-    """Keep a connection on each of Dagster's SQLite files while a run lasts.
+def event_log_kept_open(workspace: Workspace, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Keep Dagster's SQLite files open while a run lasts: its event log, and the list of runs.
 
-    Dagster opens and closes its files for every event; the last connection that closes makes SQLite
-    write its log back and delete it, which costs more than the event. This connection is never the last.
+    Dagster opens and closes the list of runs for every change of status; the last connection that closes makes
+    SQLite write its log back and delete it, which costs more than the change. This connection is never the last.
     """
-    if not event.contains(Engine, "connect", _sync_less):
-        event.listen(Engine, "connect", _sync_less)
-    history = workspace.dagster_home / "history"
-    (history / "runs").mkdir(parents=True, exist_ok=True)
+    runs = workspace.dagster_home / "history" / "runs.db"
+    runs.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        for file in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
-            connection = stack.enter_context(closing(sqlite3.connect(file)))
-            connection.execute("pragma journal_mode = wal").fetchone()
-            connection.execute("select count(*) from sqlite_master").fetchone()
+        connection = stack.enter_context(closing(sqlite3.connect(runs)))
+        connection.execute("pragma journal_mode = wal").fetchone()
+        connection.execute("select count(*) from sqlite_master").fetchone()
+        if isinstance(instance.event_log_storage, RunEventLog):
+            stack.enter_context(instance.event_log_storage.kept_open(run_id))
         yield
 
 

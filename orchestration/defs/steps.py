@@ -10,6 +10,7 @@ from dagster_dbt import dbt_assets
 
 from orchestration import freshness, identity, privacy, publish, quality, scores, segments
 from orchestration.contracts.catalogue import Catalogue
+from orchestration.contracts.gate import GATES
 from orchestration.defs import kept_models
 from orchestration.defs.dbt_build import TRANSLATOR, BuiltModel, JudgedTest, build_layer
 from orchestration.defs.gates import CANDIDATE
@@ -86,7 +87,9 @@ def dbt_layer(
         with open_step(context, warehouse) as planned:
             kept_models.remember(planned.connection, tag, choice)
             tables = [".".join(result.asset_key.path) for result in results if isinstance(result, BuiltModel)]
-            counts = row_counts(planned.connection, [*tables, *(".".join(place) for place in choice.kept)])
+            every = [*tables, *(".".join(place) for place in choice.kept)]
+            counts = row_counts(planned.connection, every)
+            figures = {table: freshness.figures(planned.connection, table) for table in every}
         kept = len(choice.kept) + sum(1 for result in results if isinstance(result, BuiltModel) and result.is_kept)
         if kept:
             context.log.info(f"{kept} models are kept: their inputs did not change")
@@ -95,15 +98,26 @@ def dbt_layer(
             if key in context.selected_asset_keys:
                 # Without a result of its own, what stands on it would be skipped.
                 yield dg.MaterializeResult(
-                    asset_key=key, metadata={"dagster/row_count": counts[".".join(place)], "seconds": 0.0, "is_kept": 1}
+                    asset_key=key,
+                    metadata={
+                        "dagster/row_count": counts[".".join(place)],
+                        "seconds": 0.0,
+                        "is_kept": 1,
+                        **figures[".".join(place)],
+                    },
                 )
         for result in results:
             if isinstance(result, BuiltModel) and result.asset_key in context.selected_asset_keys:
-                rows = counts[".".join(result.asset_key.path)]
+                table = ".".join(result.asset_key.path)
                 told_kept = {"is_kept": 1} if result.is_kept else {}
                 yield dg.MaterializeResult(
                     asset_key=result.asset_key,
-                    metadata={"dagster/row_count": rows, "seconds": result.seconds, **told_kept},
+                    metadata={
+                        "dagster/row_count": counts[table],
+                        "seconds": result.seconds,
+                        **told_kept,
+                        **figures[table],
+                    },
                 )
             elif isinstance(result, JudgedTest) and result.check_key in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
@@ -168,9 +182,14 @@ def identity_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 **planned.arguments,
             )
             privacy.write_suppressed(planned.connection, planned.step.workspace)
+            for note in report.notes:
+                context.log.warning(note)
+                progress.info(note)
             counts = row_counts(planned.connection, [f"identity.{name}" for name in IDENTITY_TABLES])
+            # Every figure of the run on the asset of the figures, where Dagster draws it over time.
+            told_metrics = dict(planned.connection.execute("select name, value from identity.metrics").fetchall())
             for name in IDENTITY_TABLES:
-                extra = numbers(report) if name == "record_customers" else {}
+                extra = {"record_customers": numbers(report), "metrics": told_metrics}.get(name, {})
                 yield dg.MaterializeResult(
                     asset_key=["identity", name],
                     metadata={"dagster/row_count": counts[f"identity.{name}"], **extra},
@@ -256,7 +275,8 @@ def segment_assets(
         dg.AssetSpec(
             ["segment", definition.segment],
             deps=upstream,
-            description=f"{definition.label.en}. Objective: {definition.objective}",
+            description=f"{definition.label.en}. Objective: {definition.objective}\n\n"
+            f"{segments.explain_segment(definition, 'en')}\n\n*{segments.explain_segment(definition, 'fr')}*",
             group_name="segments",
             kinds={"yaml", "duckdb"},
             owners=[definition.owner or OWNER],
@@ -381,7 +401,7 @@ def publication_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinitio
                 version=version,
                 fingerprint=fingerprint,
                 is_forward=is_forward,
-                required_gates=("landing", "golden", "publish"),
+                required_gates=GATES,
             )
             publish.prune(step.workspace)
             if is_forward:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -111,6 +112,16 @@ def test_identity_joins_what_is_one_person_and_little_else(shop: Shop, truth: Pa
     found, true = pairs(customers), pairs(persons)
     assert len(found & true) / len(found) > 0.98
     assert len(found & true) / len(true) > 0.85
+
+
+def test_the_figures_of_matching_are_metadata_of_its_asset(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.data / ".dagster"))
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["identity", "metrics"]))
+    assert event is not None and event.asset_materialization is not None
+    told = set(event.asset_materialization.metadata)
+    rules = {"links: card_and_name", "links: email_and_name", "links: model"}
+    assert told >= rules | {"customers of 2 records", "suspicious_clusters", "review_pairs", "answered_pairs"}
 
 
 def test_orders_are_conserved_from_lines_to_customers(shop: Shop) -> None:

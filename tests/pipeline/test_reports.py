@@ -142,6 +142,12 @@ def test_the_pages_say_what_the_tables_say(history: History, folder: Path) -> No
         assert f'id="{segment}"' in listed and label.replace("'", "&#39;") in listed
         found = re.search(rf'<a href="#{segment}">.*?<td class="r">([\d,]+)</td>', listed, re.DOTALL)
         assert found and int(found.group(1).replace(",", "")) == size, segment
+    (plan, count) = history.shop.query(
+        "select plan, count(*) from segments.members inner join marts.customer_360 using (customer_id) "
+        "where segment = 'prospects_to_convert' group by plan order by 2 desc, 1 limit 1"
+    )[0]
+    entry = listed[listed.index('id="prospects_to_convert"') :]
+    assert re.search(rf"<b>Plan\.</b>\s*{plan.title()} {count:,}", entry[: entry.index("</details>")]), (plan, count)
 
 
 def test_rcu_report_tells_where_they_are(history: History, folder: Path) -> None:

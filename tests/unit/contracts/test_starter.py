@@ -10,13 +10,13 @@ import yaml
 from orchestration.contracts.catalogue import load_catalogue
 from orchestration.contracts.source import load_source
 from orchestration.contracts.starter import write_starter
-from orchestration.errors import UsageError
+from orchestration.errors import DeclarationError, UsageError
 
 
 def test_the_starter_passes_every_check_of_the_declarations(tmp_path: Path) -> None:
     write_starter(tmp_path / "shop")
     catalogue = load_catalogue(tmp_path / "shop" / "declarations")
-    assert set(catalogue.sources) == {"shop_customers"}
+    assert set(catalogue.sources) == {"shop_customers", "stewards"}
     assert set(catalogue.gates) == {"landing", "golden", "publish"}
     assert len(catalogue.segments) == 1
 
@@ -82,3 +82,21 @@ def test_the_starter_matches_as_the_demo_does_but_trains_its_own_model(tmp_path:
     )
     assert demo["model"].pop("file")
     assert starter == demo
+
+
+@pytest.mark.parametrize("gate", ["landing", "golden", "publish"])
+def test_a_gate_that_nobody_declares_is_told_before_a_run(tmp_path: Path, gate: str) -> None:
+    write_starter(tmp_path)
+    (tmp_path / "declarations" / "quality" / f"{gate}.yml").unlink()
+    with pytest.raises(DeclarationError, match=f"declarations/quality/{gate}.yml:1: there is no such file"):
+        load_catalogue(tmp_path / "declarations")
+
+
+def test_a_word_of_a_fixed_list_that_is_misspelt_is_told_with_the_nearest(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    source = tmp_path / "declarations" / "sources" / "shop_customers.yml"
+    text = source.read_text(encoding="utf-8")
+    assert "delivery: full" in text
+    source.write_text(text.replace("delivery: full", "delivery: fulll"), encoding="utf-8")
+    with pytest.raises(DeclarationError, match=r'shop_customers.yml:\d+: "delivery": .*; did you mean "full"\?'):
+        load_source(source)

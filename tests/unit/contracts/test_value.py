@@ -36,6 +36,12 @@ def test_the_demo_declarations_are_valid():
     ]  # fmt: skip
 
 
+def test_a_workspace_that_begins_knows_the_line_kinds_that_an_empty_file_knows():
+    starter = PROJECT_ROOT / "orchestration" / "contracts" / "starter" / "declarations" / "value.yml"
+    begun, empty = load(starter, Value).orders.line_kinds, value("orders: {}").orders.line_kinds
+    assert [(rule.kind, rule.when) for rule in begun] == [(rule.kind, rule.when) for rule in empty]
+
+
 def test_every_part_of_value_yml_has_defaults_and_every_table_is_there_even_when_empty():
     tables = value("orders: {}").tables()
     assert tables["currency_rates"].num_rows == 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from orchestration.contracts.consents import Consents
 from orchestration.contracts.freshness import Freshness
 from orchestration.contracts.loader import load, parse, validate
 from orchestration.errors import DeclarationError
+from orchestration.freshness import figures as freshness_of_marts
 
 
 def freshness(text: str) -> Freshness:
@@ -77,3 +79,17 @@ def test_what_is_wrong_in_consents_is_said_with_its_line(text: str, message: str
         consents(text)
     assert message in str(caught.value)
     assert str(caught.value).startswith("consents.yml:1: ")
+
+
+def test_the_figures_for_the_runs_are_those_of_the_marts_and_of_all_sources_together() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema marts; create table marts.freshness_forecast as select * from (values ('email', '', 0, 0.05), "
+            "('email', '', 12, 0.15), ('email', 'crm', 0, 0.5), ('post', '', 3, null)) as t(kind, source, horizon_months, obsolete_rate); "
+            "create table marts.reverification as select range + 1 as priority, 2.0 as stake from range(150)"
+        )
+        told = freshness_of_marts(connection, "marts.freshness_forecast")
+        assert told == {"email_obsolete_rate_today": 0.05, "email_obsolete_rate_in_12_months": 0.15}
+        told = freshness_of_marts(connection, "marts.reverification")
+        assert told == {"value_at_stake": 300, "value_at_stake_in_first_100": 200}
+        assert freshness_of_marts(connection, "rcu.customers") == {}
