@@ -25,7 +25,7 @@ BUSY_SECONDS = 30
 
 
 class RunEventLog(SqliteEventLogStorage):
-    """The event log below `home`, the folder of the Dagster instance."""
+    """The event log below `base_dir`, the folder of the Dagster instance."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._kept: dict[str, Engine] = {}
