@@ -852,7 +852,7 @@ liked as (
     where preference = 1 or dimension in ('category', 'audience')
     group by customer_id
 ),
-shop as (select sum(discounted) / sum(orders) as discounted_rate from bought)
+shop as (select round(sum(discounted) / sum(orders), 3) as discounted_rate from bought)
 select customers.customer_id, household_id, civility, first_name, last_name, birth_on,
     cast(date_diff('year', birth_on, :as_of_on)
         - cast(strftime(:as_of_on, '%m%d') < strftime(birth_on, '%m%d') as integer) as integer) as age_years,

@@ -6,10 +6,9 @@ import json
 
 import dagster as dg
 
-from orchestration.contracts.catalogue import load_catalogue
 from orchestration.defs import activation, gates, jobs, privacy, reports, sources, steps
 from orchestration.defs.dbt_build import manifest_path
-from orchestration.defs.run_context import WarehouseRun
+from orchestration.defs.run_context import WarehouseRun, declared
 from orchestration.protection import open_databases
 from orchestration.settings import Workspace, current_workspace
 
@@ -17,7 +16,7 @@ from orchestration.settings import Workspace, current_workspace
 def build_definitions(workspace: Workspace) -> dg.Definitions:
     """The asset graph, checks, jobs, schedule and sensor of one workspace."""
     open_databases(workspace)
-    catalogue = load_catalogue(workspace.declarations)
+    catalogue = declared(workspace.declarations)
     manifest_file = manifest_path(workspace)
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
     partitions = jobs.partitions_of(catalogue)

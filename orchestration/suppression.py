@@ -15,6 +15,7 @@ has its key's id beside it, and a value is looked up under every key, so a rotat
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
@@ -104,6 +105,13 @@ def has_erased(workspace: Workspace) -> bool:
 
 def has_objections(workspace: Workspace) -> bool:
     return any((workspace.registry / OBJECTIONS.name).glob("*.parquet"))
+
+
+def state_of_objections(workspace: Workspace) -> str:
+    """Changes when the list of objections does."""
+    files = sorted((workspace.registry / OBJECTIONS.name).glob("*.parquet"))
+    told = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def entries_by_key(workspace: Workspace) -> dict[str, int]:

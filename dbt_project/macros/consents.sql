@@ -21,3 +21,36 @@
         - case when month({{ day }}) * 100 + day({{ day }}) < month({{ birth }}) * 100 + day({{ birth }}) then 1 else 0 end
     )
 {%- endmacro %}
+
+{#- For `touched` of the ledger: the statements whose references now lead elsewhere, and those that name a changed value. -#}
+{% macro statements_with_changed_references() %}
+    {%- set parts = [] -%}
+    {%- for statements in statement_tables() -%}
+        {%- do parts.append(with_changed_references(statements.key, statements.place, statements.where)) -%}
+    {%- endfor -%}
+    {{ return(parts | join(' union all ')) }}
+{% endmacro %}
+
+{% macro statements_naming_changed_values() %}
+    {%- set parts = [] -%}
+    {%- for statements in statement_tables() -%}
+        {%- for kind in ['email', 'phone'] -%}
+            {%- do parts.append(
+                'select ' ~ statements.key ~ ' from {database}.' ~ statements.place ~ ' where ' ~ statements.where
+                ~ ' and ref_' ~ kind ~ " in (select value from {changed} where type = '" ~ kind ~ "')"
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(parts | join(' union all ')) }}
+{% endmacro %}
+
+{% macro statement_tables() %}
+    {{ return([
+        {'place': 'staging.stg_consents', 'where': 'true',
+         'key': "'consent:' || source || ':' || row_key || ':' || left(row_hash, 12)"},
+        {'place': 'staging.stg_events', 'where': "event_type in ('email_unsubscribe', 'email_complaint')",
+         'key': "'event:' || source || ':' || row_key"},
+        {'place': 'staging.stg_privacy_requests', 'where': "request_type in ('erasure', 'objection')",
+         'key': "'request:' || source || ':' || row_key"},
+    ]) }}
+{% endmacro %}

@@ -190,3 +190,72 @@ found_customers as (
 
 )
 {% endmacro %}
+
+{#- Tells distinct sets of references apart; a coincidence of two only works out more than is needed. -#}
+{% macro reference_key(alias='') %}
+    {%- set prefix = alias ~ '.' if alias else '' -%}
+    {{ return(adapter.dispatch('reference_key')(prefix)) }}
+{% endmacro %}
+{% macro default__reference_key(prefix) %}
+    {{ return('hash(' ~ prefix ~ reference_columns() | join(', ' ~ prefix) ~ ')') }}
+{% endmacro %}
+
+{#- For `touched` (kept_tables.sql): the keys of the rows of `place` whose references now lead elsewhere. -#}
+{% macro with_changed_references(key, place, where='true') %}
+    {{ return(
+        'select ' ~ key ~ ' from {database}.' ~ place ~ ' where ' ~ where ~ ' and ' ~ reference_key() ~ ' in (select '
+        ~ reference_key() ~ ' from {changed})'
+    ) }}
+{% endmacro %}
+
+{#-
+    For `touched`: which sets of references in `place` may lead elsewhere. Those of the inputs `givers` that changed;
+    those that name a changed identifier, or a record of a customer whose records changed; and, since names decide
+    who is meant by a value that several hold, those that name such a value of that customer.
+-#}
+{% macro references_led_elsewhere(place, givers) %}
+    {%- set by = {} -%}
+    {%- for giver in givers -%}
+        {%- do by.update({giver: reference_key()}) -%}
+    {%- endfor -%}
+    {%- do by.update({
+        'identifiers': {'query': references_naming(place, 'select type, value from {changed}')},
+        'int_customer_digests': {'query': references_naming(
+            place,
+            "select 'account' as type, links.record_id as value from {database}.identity.record_customers as links "
+            ~ 'where links.customer_id in (select customer_id from {changed}) union all '
+            ~ 'select held.type, held.value from {database}.rcu.identifiers as held '
+            ~ 'where held.is_shared and held.customer_id in (select customer_id from {changed})'
+        )},
+    }) -%}
+    {{ return(by) }}
+{% endmacro %}
+
+{% macro references_naming(place, values) %}
+    {%- set parts = [] -%}
+    {%- for kind in ['account', 'card', 'email', 'phone', 'cookie'] -%}
+        {%- do parts.append(
+            'select ' ~ reference_key('given') ~ ' from {database}.' ~ place ~ ' as given where given.ref_' ~ kind
+            ~ " in (select value from (" ~ values ~ ") where type = '" ~ kind ~ "')"
+        ) -%}
+    {%- endfor -%}
+    {{ return(parts | join(' union all ')) }}
+{% endmacro %}
+
+{#- For `touched`: the orders of the customers whose rows changed. -#}
+{% macro orders_of_changed_customers() %}
+    {{ return(
+        'select orders.order_id from {database}.intermediate.int_order_customers as orders '
+        ~ "where orders.customer_id <> 'unknown' and orders.customer_id in (select customer_id from {changed})"
+    ) }}
+{% endmacro %}
+
+{#- For `further`: the other orders of a customer whose order is touched. -#}
+{% macro orders_of_same_customers() %}
+    {{ return(
+        'select others.order_id from touched '
+        ~ 'inner join {database}.intermediate.int_order_customers as own on own.order_id = touched.touched_key '
+        ~ 'inner join {database}.intermediate.int_order_customers as others on own.customer_id = others.customer_id '
+        ~ "where own.customer_id <> 'unknown'"
+    ) }}
+{% endmacro %}

@@ -38,3 +38,20 @@ phones as (
     replace({{ name_text(facts ~ '.ref_last_name') }}, '-', ' ') as ref_last_name,
     replace({{ name_text(facts ~ '.ref_first_name') }}, '-', ' ') as ref_first_name
 {%- endmacro %}
+
+{#- For `touched` of the signs: the contact values that changed facts name, by themselves or by an account. -#}
+{% macro values_referred_to() %}
+    {{ return(
+        'select unnest([ref_email, ref_phone]) from {changed} union all select history.value from {changed} as changed '
+        ~ 'inner join {database}.intermediate.int_contact_history as history '
+        ~ 'on changed.ref_account_source = history.source and changed.ref_account = history.record_id'
+    ) }}
+{% endmacro %}
+
+{#- Whether a fact names one of those values. -#}
+{% macro refers_to_touched() %}
+    {{ return(
+        'ref_email in {touched} or ref_phone in {touched} or (ref_account_source, ref_account) in '
+        ~ '(select (source, record_id) from ' ~ ref('int_contact_history') ~ ' where value in {touched})'
+    ) }}
+{% endmacro %}

@@ -115,7 +115,7 @@ class RunFailed(RcuError):
 
 def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date, *, refit: bool) -> None:
     from orchestration import publish
-    from orchestration.defs.run_context import event_log_kept_open, refit_config
+    from orchestration.defs.run_context import event_log_kept_open, process_tag, refit_config
 
     before = publish.current(workspace)
     started = time.monotonic()
@@ -127,6 +127,7 @@ def _run_one(workspace: Workspace, job: Any, instance: Any, as_of_on: dt.date, *
             partition_key=as_of_on.isoformat(),
             instance=instance,
             raise_on_error=False,
+            tags=process_tag(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **refit_config(refit)},
         )
     if not result.success:

@@ -7,6 +7,7 @@ probabilities made from it (SQL).
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import pyarrow as pa
@@ -64,6 +65,10 @@ class Freshness(Declaration):
     def loss_of(self, kind: ContactKind) -> float:
         """The declared share of `kind` that goes stale in a year."""
         return self.kinds.get(kind, self.yearly_loss)
+
+    def fit_fingerprint(self) -> str:
+        """Changes when the estimate would: with any setting but the one that only reads the curves."""
+        return hashlib.sha256(self.model_dump_json(exclude={"doubtful_below"}).encode()).hexdigest()[:16]
 
     def tables(self) -> dict[str, pa.Table]:
         """`freshness_rates`: kind, yearly_loss (share, before the data are asked), doubtful_below."""

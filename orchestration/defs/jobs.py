@@ -3,17 +3,23 @@
 import datetime as dt
 import hashlib
 import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from orchestration import publish
 from orchestration.contracts.catalogue import Catalogue
-from orchestration.defs.run_context import ScoresConfig, refit_config
+from orchestration.defs.run_context import ScoresConfig, fail_lost_runs, process_tag, refit_config
 from orchestration.settings import Workspace
 
-#: Seconds a file of the inbox must be left untouched before a run is launched for it.
-SETTLED_SECONDS = 5
+#: Seconds a file of the inbox must be left untouched before a run is launched for it: as long as the run itself asks.
+SETTLED_SECONDS = 2
+#: Dagster's daemon asks a sensor every five seconds. One that goes on looking while it is asked misses little of them.
+WATCHED_SECONDS = 4.5
+LOOK_SECONDS = 0.25
 
 
 def partitions_of(catalogue: Catalogue) -> dg.DailyPartitionsDefinition:
@@ -69,9 +75,48 @@ def daily_schedule(job: UnresolvedAssetJobDefinition, catalogue: Catalogue) -> d
         description="Runs the job `daily` each day at 05:00 for that day",
     )
     def every_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        fail_lost_runs(context.instance)
         return dg.RunRequest(partition_key=context.scheduled_execution_time.date().isoformat())
 
     return every_day
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What lies in the inbox: a digest of its files, how many they are, and the one that is still being written."""
+
+    digest: str
+    count: int
+    unsettled: str | None
+
+
+def look(inbox: Path) -> Waiting:
+    """The files of the inbox as they are now. A file is settled after `SETTLED_SECONDS`, or with a `.done` beside it."""
+    now = dt.datetime.now(dt.UTC).timestamp()
+    files: list[tuple[str, int, int]] = []
+    unsettled = None
+    for path in sorted(inbox.rglob("*")) if inbox.exists() else []:
+        try:
+            if path.is_symlink() or not path.is_file() or path.name.startswith(".") or path.suffix == ".done":
+                continue
+            told = path.stat()
+        except FileNotFoundError:  # taken meanwhile
+            continue
+        if now - told.st_mtime < SETTLED_SECONDS and not path.with_name(path.name + ".done").exists():
+            unsettled = unsettled or path.name
+        files.append((str(path.relative_to(inbox)), told.st_size, told.st_mtime_ns))
+    return Waiting(hashlib.sha256(json.dumps(files).encode()).hexdigest(), len(files), unsettled)
+
+
+def watch(inbox: Path, launched: str | None, seconds: float = WATCHED_SECONDS) -> Waiting:
+    """Look until the inbox holds settled files other than those of the digest `launched`, for `seconds` at most."""
+    until = time.monotonic() + seconds
+    while True:
+        waiting = look(inbox)
+        is_new = waiting.count > 0 and waiting.digest != launched and not waiting.unsettled
+        if is_new or time.monotonic() >= until:
+            return waiting
+        time.sleep(LOOK_SECONDS)
 
 
 def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, workspace: Workspace) -> dg.SensorDefinition:
@@ -84,25 +129,21 @@ def inbox_sensor(job: UnresolvedAssetJobDefinition, catalogue: Catalogue, worksp
     @dg.sensor(
         name="inbox",
         job=job,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=1,  # with the five of the daemon's loop, every other one would be left out
         description="Runs the job `daily` for today when new files have settled in data/inbox",
     )
     def inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = dt.datetime.now(dt.UTC).timestamp()
-        files = []
-        for path in sorted(workspace.inbox.rglob("*")) if workspace.inbox.exists() else []:
-            if path.is_symlink() or not path.is_file() or path.name.startswith(".") or path.suffix == ".done":
-                continue
-            told = path.stat()
-            if now - told.st_mtime < SETTLED_SECONDS and not path.with_name(path.name + ".done").exists():
-                return dg.SkipReason(f"{path.name} is still being written")
-            files.append((str(path.relative_to(workspace.inbox)), told.st_size, told.st_mtime_ns))
-        digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
-        if not files or digest == context.cursor:
-            context.update_cursor(digest if not files else context.cursor)
+        fail_lost_runs(context.instance)
+        waiting = watch(workspace.inbox, context.cursor)
+        if waiting.unsettled:
+            return dg.SkipReason(f"{waiting.unsettled} is still being written")
+        if not waiting.count or waiting.digest == context.cursor:
+            context.update_cursor(waiting.digest)
             return dg.SkipReason("the inbox holds nothing new")
-        context.update_cursor(digest)
-        return dg.RunRequest(partition_key=catalogue.company.today().isoformat(), tags={"rcu/files": str(len(files))})
+        context.update_cursor(waiting.digest)
+        return dg.RunRequest(
+            partition_key=catalogue.company.today().isoformat(), tags={"rcu/files": str(waiting.count)}
+        )
 
     return inbox
 
@@ -121,7 +162,7 @@ def _run_day(context: dg.OpExecutionContext, day: dt.date, *, refit: bool) -> No
         partition_key=day.isoformat(),
         instance=context.instance,
         raise_on_error=False,
-        tags={"rcu/launched_by": context.run_id},
+        tags={"rcu/launched_by": context.run_id, **process_tag()},
         run_config=refit_config(refit),
     )
     if not result.success:

@@ -18,13 +18,19 @@ from typing import Any
 
 import duckdb
 
+from orchestration import changes
 from orchestration.warehouse import Connection, quote, table_contents
 
 _REMEMBERED = "control.layer_inputs"
 
-#: What each table holds (`place` is schema.table), and what it held when a model or test was made from it.
-_CONTENTS = "control.table_contents"
+#: What each table (`place` is schema.table) held when a model or test was made from it.
 _INPUTS = "control.table_inputs"
+
+#: For how many keys a model that works key by key was last worked out.
+_TOUCHED = "control.keys_touched"
+
+#: Schemas whose tables are written by steps that note what they hold (`orchestration/changes.py`).
+_NOTED_BY_WRITERS = frozenset({"landing", "identity", "freshness", "scores"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,10 @@ def choose(connection: Connection, manifest: Mapping[str, Any], tag: str) -> Cho
     outside = {parent for name in layer for parent in parents[name]} - layer
     everything = {**manifest["sources"], **nodes}
     places = {name: _place(everything[name]) for name in layer | outside}
-    inputs = {".".join(places[name]): fingerprint(connection, *places[name]) for name in sorted(outside)}
+    changes.prepare(connection)
+    inputs = {
+        ".".join(places[name]): _contents(connection, places[name], is_noted=name in nodes) for name in sorted(outside)
+    }
     _tell_contents(connection, inputs)
     before = _read(connection, tag)
     if not before:
@@ -83,6 +92,12 @@ def remember(connection: Connection, tag: str, choice: Choice) -> None:
         )
 
 
+def _contents(connection: Connection, place: tuple[str, str], *, is_noted: bool) -> str:
+    """The fingerprint of a table: dbt notes those of its own, and some steps those of theirs."""
+    known = changes.known_contents(connection, ".".join(place)) if is_noted or place[0] in _NOTED_BY_WRITERS else None
+    return known or fingerprint(connection, *place)
+
+
 def fingerprint(connection: Connection, schema: str, table: str) -> str:
     """Changes when a row or a column changes, not with the order of rows; 'absent' where there is no such table."""
     try:
@@ -93,12 +108,12 @@ def fingerprint(connection: Connection, schema: str, table: str) -> str:
 
 def _tell_contents(connection: Connection, inputs: Mapping[str, str]) -> None:
     """Write what the tables that the layer reads from outside hold now; dbt writes those it builds itself."""
-    connection.execute(f"create table if not exists {_CONTENTS} (place varchar, contents varchar)")
     connection.execute(f"create table if not exists {_INPUTS} (place varchar, input varchar, contents varchar)")
+    connection.execute(f"create table if not exists {_TOUCHED} (place varchar, keys bigint)")
     told = [[name, contents] for name, contents in inputs.items()]
-    connection.execute(f"delete from {_CONTENTS} where place in (select unnest(?::varchar[]))", [list(inputs)])
+    connection.execute(f"delete from {changes.CONTENTS} where place in (select unnest(?::varchar[]))", [list(inputs)])
     if told:
-        connection.executemany(f"insert into {_CONTENTS} values (?, ?)", told)
+        connection.executemany(f"insert into {changes.CONTENTS} values (?, ?)", told)
 
 
 def _read(connection: Connection, tag: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import platform
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +25,7 @@ from orchestration.contracts.catalogue import Catalogue, load_catalogue
 from orchestration.defs.event_log import RunEventLog
 from orchestration.errors import RcuError
 from orchestration.settings import Workspace
-from orchestration.warehouse import Connection, open_build, run_lock
+from orchestration.warehouse import Connection, let_go, open_build, run_lock
 
 progress = logging.getLogger("rcu.progress")
 
@@ -51,6 +53,7 @@ class WarehouseRun(dg.ConfigurableResource):
             try:
                 yield self
             finally:
+                let_go()
                 if context.run is not None:
                     publish.close_lost_runs(self.workspace, _root_run_id(context.run))
 
@@ -87,6 +90,39 @@ def asks_to_refit(run_config: Mapping[str, Any]) -> bool:
     """Whether a run of `daily` was asked for new models: then there is something to do without a new file."""
     step = run_config.get("ops", {}).get("scores") or {}
     return bool((step.get("config") or {}).get("refit", False))
+
+
+#: Which process executes a run that Dagster's daemon did not launch; the daemon looks after its own.
+_PROCESS = "rcu/process"
+
+
+def process_tag() -> dict[str, str]:
+    """The tag of a run that this process executes itself."""
+    return {_PROCESS: f"{platform.node()}:{os.getpid()}"}
+
+
+def fail_lost_runs(instance: dg.DagsterInstance) -> int:
+    """Tell Dagster which runs ended with their process: it would count them as running, and launch no other.
+
+    Returns how many. Runs of another machine are left alone.
+    """
+    lost = 0
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        host, _, process = run.tags.get(_PROCESS, "").rpartition(":")
+        if host == platform.node() and not _is_alive(int(process)):
+            instance.report_run_failed(run, f"process {process} is no more: the run was killed")
+            lost += 1
+    return lost
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _root_run_id(run: dg.DagsterRun) -> str:

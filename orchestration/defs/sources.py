@@ -19,7 +19,7 @@ from orchestration.defs.run_context import (
     user_errors,
 )
 from orchestration.errors import UsageError
-from orchestration.warehouse import begin_build, open_build
+from orchestration.warehouse import begin_build, keep_open, open_build
 
 AUDIT_TABLES = {
     "files": "Every file ever seen: hash, rows, dates, status (one row per file)",
@@ -149,6 +149,7 @@ def landing_assets(catalogue: Catalogue, partitions: dg.PartitionsDefinition) ->
                 )
                 return
             begin_build(plan.build_path, plan.stamp, encrypted=step.catalogue.company.encrypted_at_rest)
+            keep_open(plan.build_path)
             yield from _assemble(step, plan, tables)
 
     return land

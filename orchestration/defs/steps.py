@@ -17,6 +17,7 @@ from orchestration.defs.gates import CANDIDATE
 from orchestration.defs.run_context import (
     ScoresConfig,
     WarehouseRun,
+    asks_to_refit,
     ended_run,
     open_step,
     progress,
@@ -218,7 +219,11 @@ def freshness_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
     def estimate(context: dg.AssetExecutionContext, warehouse: WarehouseRun) -> Iterator[dg.MaterializeResult]:
         with told("freshness"), open_step(context, warehouse) as planned:
             report = freshness.estimate(
-                planned.connection, planned.step.workspace, planned.step.catalogue.freshness, **planned.arguments
+                planned.connection,
+                planned.step.workspace,
+                planned.step.catalogue.freshness,
+                refit=asks_to_refit(context.run.run_config),
+                **planned.arguments,
             )
             counts = row_counts(planned.connection, [f"freshness.{name}" for name in FRESHNESS_TABLES])
             for name in FRESHNESS_TABLES:

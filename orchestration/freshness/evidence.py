@@ -30,7 +30,7 @@ sampled as (
         record_id,
         customer_id
     from identity.record_customers
-    where ('0x' || substr(md5(customer_id), 1, 8))::bigint % {buckets} < {kept}
+    where ('0x' || substr(md5(customer_id), 1, 8))::bigint < {hashed_below}
 
 ),
 
@@ -207,12 +207,12 @@ def gather(
     Reads identity.record_customers, intermediate.int_contact_history and intermediate.int_contact_signs.
     """
     customers = connection.execute("select count(distinct customer_id) from identity.record_customers").fetchall()
-    kept, buckets = settings.fit_on_at_most, max(int(customers[0][0]), settings.fit_on_at_most)
+    share = settings.fit_on_at_most / max(int(customers[0][0]), settings.fit_on_at_most)
     connection.execute(
         _HOLDINGS.format(
             as_of_on=as_of_on,
-            kept=kept,
-            buckets=buckets,
+            # the lowest hashes: with a customer more the sample loses the highest of them, not its make-up
+            hashed_below=int(share * 2**32),
             proved=_in_bands("next_on - happened_on", edges, "proved", "next_on is not null"),
             one_at_a_time=", ".join(literal(kind) for kind in settings.one_at_a_time) or "''",
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestration import registry
 from orchestration.contracts.matching import Matching
-from orchestration.identity import lasting_ids, near_dates
+from orchestration.identity import lasting_ids, near_dates, tables
 from orchestration.identity.decisions import Settled
 from orchestration.identity.lasting_ids import Event, Member
 from orchestration.identity.scoring import SCALE, Compared, block_name
@@ -84,7 +84,7 @@ def write_customers(
     events = _assign(
         connection, workspace, as_of_on, living="identity_prior" if is_rebuild else "identity.record_customers"
     )
-    _attach(connection, matching, settled, as_of_on)
+    _attach(connection, matching, settled, as_of_on, is_rebuild=is_rebuild)
     events += _retire(connection, events)
     _write_events(connection, events, as_of_on, is_rebuild=is_rebuild)
     if is_forward:
@@ -239,7 +239,9 @@ def _former(connection: Connection, past: str, members: Sequence[Member]) -> Map
     }
 
 
-def _attach(connection: Connection, matching: Matching, settled: Settled, as_of_on: dt.date) -> None:
+def _attach(
+    connection: Connection, matching: Matching, settled: Settled, as_of_on: dt.date, *, is_rebuild: bool
+) -> None:
     """Replace the affected rows of `identity.record_customers`."""
     names = "".join(f"when {number} then {literal('rule:' + rule.rule)} " for number, rule in enumerate(matching.rules))
     named = f"case held_by {names}else 'model' end" if names else "'model'"
@@ -271,12 +273,16 @@ def _attach(connection: Connection, matching: Matching, settled: Settled, as_of_
         "left join identity_prior as p on p.source = m.source and p.record_id = m.record_id "
         "and p.customer_id = i.customer_id"
     )
-    connection.execute("delete from identity.record_customers as c using identity_attached as a "
-                       "where c.source = a.source and c.record_id = a.record_id")  # fmt: skip
-    connection.execute("delete from identity.record_customers as c using identity_gone_records as g "
-                       "where c.source = g.source and c.record_id = g.record_id")  # fmt: skip
-    connection.execute(
-        "insert into identity.record_customers select * from identity_attached order by source, record_id"
+    attached = "(select * from identity_attached order by source, record_id)"
+    if is_rebuild:
+        connection.execute(f"insert into identity.record_customers from {attached}")
+        return
+    tables.replace(
+        connection,
+        "record_customers",
+        attached,
+        "(source, record_id) in (select (source, record_id) from identity_attached "
+        "union all select (source, record_id) from identity_gone_records)",
     )
 
 
@@ -309,7 +315,10 @@ def _write_events(connection: Connection, events: Sequence[Event], as_of_on: dt.
                 [event.reason for event in events],
             ],
         )
-    connection.execute("insert into identity.customer_id_history select * from identity_new_events")
+    if is_rebuild:
+        connection.execute("insert into identity.customer_id_history select * from identity_new_events")
+    elif events:
+        tables.replace(connection, "customer_id_history", "identity_new_events", "false")
 
 
 def _stage(
@@ -335,15 +344,17 @@ def _stage(
 
 def _write_current_ids(connection: Connection) -> None:
     """Every id ever given, and the living id it stands for: itself, a successor, 'erased', or null."""
-    connection.execute("delete from identity.current_ids")
     connection.execute(
-        "insert into identity.current_ids select distinct customer_id, customer_id from identity.record_customers"
+        "create or replace temp table identity_renewed_ids as "
+        "select distinct customer_id, customer_id as current_customer_id from identity.record_customers"
     )
     connection.execute(
         "create or replace temp table identity_lost as select distinct customer_id from identity.customer_id_history "
-        "anti join identity.current_ids using (customer_id)"
+        "anti join identity_renewed_ids using (customer_id)"
     )
     _point_lost_ids(connection)
+    connection.execute("delete from identity.current_ids")
+    connection.execute("insert into identity.current_ids select * from identity_renewed_ids")
 
 
 def _renew_current_ids(connection: Connection) -> None:
@@ -356,21 +367,25 @@ def _renew_current_ids(connection: Connection) -> None:
         "where current_customer_id in (select customer_id from named) or current_customer_id is null"
     )
     connection.execute(
-        "delete from identity.current_ids where customer_id in (select customer_id from identity_changed_ids)"
-    )
-    connection.execute(
-        "insert into identity.current_ids select distinct customer_id, customer_id from identity.record_customers "
+        "create or replace temp table identity_renewed_ids as "
+        "select distinct customer_id, customer_id as current_customer_id from identity.record_customers "
         "semi join identity_changed_ids using (customer_id)"
     )
     connection.execute(
         "create or replace temp table identity_lost as select customer_id from identity_changed_ids "
-        "anti join identity.current_ids using (customer_id)"
+        "anti join identity_renewed_ids using (customer_id)"
     )
     _point_lost_ids(connection)
+    tables.replace(
+        connection,
+        "current_ids",
+        "identity_renewed_ids",
+        "customer_id in (select customer_id from identity_changed_ids)",
+    )
 
 
 def _point_lost_ids(connection: Connection) -> None:
-    """Add the ids of `identity_lost`, none of which lives, with the living ones they stand for."""
+    """Add to `identity_renewed_ids` those of `identity_lost`, none of which lives, and what they stand for."""
     lost = [old for (old,) in connection.execute("select customer_id from identity_lost order by 1").fetchall()]
     if not lost:
         return
@@ -389,7 +404,7 @@ def _point_lost_ids(connection: Connection) -> None:
         [lost, ends],
     )
     connection.execute(
-        "insert into identity.current_ids select e.customer_id, case when e.ending = 'erased' then 'erased' "
+        "insert into identity_renewed_ids select e.customer_id, case when e.ending = 'erased' then 'erased' "
         "when e.ending in (select customer_id from identity.record_customers) then e.ending end "
         "from identity_ends as e order by e.customer_id"
     )
@@ -418,35 +433,36 @@ def write_links_and_review(connection: Connection, matching: Matching, settled: 
         "join identity.clusters as c on c.rid = l.left_rid join identity.clusters as d on d.rid = l.right_rid "
         "left join identity.pending as p on p.left_rid = l.left_rid and p.right_rid = l.right_rid"
     )
-    if is_rebuild:
-        connection.execute("delete from identity.match_links")
-    else:
-        connection.execute("create or replace temp table identity_stale as select source, record_id from identity_affected "
-                           "union select source, record_id from identity_touched")  # fmt: skip
-        for side in ("left", "right"):
-            connection.execute(
-                f"delete from identity.match_links as m using identity_stale as s where m.{side}_source = s.source "
-                f"and m.{side}_record_id = s.record_id"
-            )
     columns = (
         "left_source, left_record_id, right_source, right_record_id, kind, rule, match_probability, match_weight, "
         "field_weights, band, is_within_customer"
     )
     flip = "(left_source, left_record_id) > (right_source, right_record_id)"
+    connection.execute("create or replace temp table identity_new_links as from identity.match_links limit 0")
     connection.execute(
-        f"insert into identity.match_links select case when {flip} then right_source else left_source end, "
+        f"insert into identity_new_links select case when {flip} then right_source else left_source end, "
         f"case when {flip} then right_record_id else left_record_id end, "
         f"case when {flip} then left_source else right_source end, "
         f"case when {flip} then left_record_id else right_record_id end, {columns.split(', ', 4)[4]} from "
         "identity_fresh_links"
     )
-    connection.execute("delete from identity.match_links where kind = 'steward'")
     if settled.must:
         pairs = settled.must
         connection.execute(
-            "insert into identity.match_links select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), "
+            "insert into identity_new_links select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]), "
             "unnest(?::varchar[]), 'steward', null, 1.0, null, '{}', 'automatic', true",
             [[p[0][0] for p in pairs], [p[0][1] for p in pairs], [p[1][0] for p in pairs], [p[1][1] for p in pairs]],
+        )
+    if is_rebuild:
+        connection.execute("delete from identity.match_links")
+        connection.execute("insert into identity.match_links select * from identity_new_links")
+    else:
+        stale = "(select (source, record_id) from identity_affected union all select (source, record_id) from identity_touched)"
+        tables.replace(
+            connection,
+            "match_links",
+            "identity_new_links",
+            f"kind = 'steward' or (left_source, left_record_id) in {stale} or (right_source, right_record_id) in {stale}",
         )
     return _write_review(connection, matching, settled)
 

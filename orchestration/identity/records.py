@@ -55,7 +55,10 @@ def write_nicknames(connection: Connection, matching: Matching) -> None:
     connection.execute("delete from identity.nicknames")
     rows = [(name, group[0]) for group in matching.nicknames for name in group]
     if rows:
-        connection.executemany("insert into identity.nicknames values (?, ?)", rows)
+        connection.execute(
+            "insert into identity.nicknames select unnest(?::varchar[]), unnest(?::varchar[])",
+            [[name for name, _ in rows], [root for _, root in rows]],
+        )
 
 
 def mark_all(connection: Connection) -> None:
@@ -97,6 +100,12 @@ def refresh(
             "identity.block_keys "
             f"group by block, value having count(*) > {matching.max_block}"
         )
+        return
+    if not connection.execute("select 1 from identity_touched limit 1").fetchall():
+        # What is shared, rare or capped follows from the records: with none touched it is what it was.
+        connection.execute("create temp table identity_gone (rid bigint)")
+        connection.execute("create or replace temp table identity_new (rid bigint)")
+        prepared()
         return
     _grow_by_names(connection, matching, known)
     _grow_by_shared(connection, matching, known)

@@ -150,6 +150,7 @@ def resolve(
         {"answered_pairs": float(found.labels), "threshold_offset": offset, **found.named()}, is_rebuild=is_rebuild,
     )  # fmt: skip
 
+    tables.note(connection, is_rebuild=is_rebuild)
     clock.lap("outputs")
     _drop_scratch(connection)
     return IdentityReport(

@@ -170,6 +170,9 @@ def score(connection: Connection, matching: Matching, model: Model | None, *, is
     `identity_loose` afterwards holds the rids that lost or gained a link: their components change.
     """
     load_frequencies(connection, model)
+    if not is_rebuild and not _count(connection, "identity_new") and not _count(connection, "identity_gone"):
+        connection.execute("create or replace temp table identity_loose (rid bigint)")
+        return Compared(0, _count(connection, "identity.links"))
     connection.execute(
         "create or replace temp view identity_usable as select block, value, rid from identity.block_keys "
         "anti join identity.capped_blocks using (block, value)"

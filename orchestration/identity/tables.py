@@ -5,6 +5,7 @@ What belongs here: names and types. What does not: how they are filled.
 
 from __future__ import annotations
 
+from orchestration import changes
 from orchestration.registry import RegistryTable
 from orchestration.warehouse import Connection
 
@@ -101,3 +102,36 @@ def clear(connection: Connection) -> None:
     for name in _DDL:
         connection.execute(f"drop table if exists identity.{name}")
     create_missing(connection)
+
+
+#: What dbt reads of it: what changes one of these says which rows (`replace`), or it is noted afterwards (`note`).
+READ_BY_DBT = (
+    "record_customers", "current_ids", "customer_id_history", "match_links", "match_review", "set_aside_decisions",
+    "shared_values",
+)  # fmt: skip
+
+_WRITTEN_WHOLE = frozenset({"match_review", "set_aside_decisions", "shared_values"})
+
+
+def replace(connection: Connection, name: str, fresh: str, where: str) -> None:
+    """Put the rows of `fresh` in the place of those of identity.`name` that `where` (SQL over `old`) holds."""
+    place = f"identity.{name}"
+    changes.prepare(connection)
+    if changes.known_contents(connection, place) is None:
+        changes.note_whole(connection, place)
+    connection.execute("begin")
+    try:
+        changes.replace_rows(connection, place, fresh, where)
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def note(connection: Connection, *, is_rebuild: bool) -> None:
+    """Note what the tables that dbt reads hold now. An increment noted those that it changed by rows."""
+    changes.prepare(connection)
+    for name in READ_BY_DBT:
+        place = f"identity.{name}"
+        if is_rebuild or name in _WRITTEN_WHOLE or changes.known_contents(connection, place) is None:
+            changes.note_whole(connection, place)

@@ -8,23 +8,21 @@ values (staging), judging them (gates).
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from orchestration import landed
 from orchestration.contracts import source as source_contract
-from orchestration.contracts.entities import CUSTOMER, ENTITIES, LANDING_COLUMNS, SQL_TYPES, VERSION_COLUMNS, Entity
+from orchestration.contracts.entities import CUSTOMER, ENTITIES, Entity
 from orchestration.contracts.source import Source
 from orchestration.errors import SourceError
 from orchestration.ingest import manifest
 from orchestration.ingest.erase import ERASED_ROWS
 from orchestration.ingest.landing import landing_file, quarantine_file, write_empty_files
+from orchestration.ingest.landing_tables import Written, write_tables
 from orchestration.ingest.manifest import FileRecord
 from orchestration.settings import Workspace
 from orchestration.warehouse import Connection, literal, quote
@@ -66,20 +64,12 @@ def assemble(
         _write_batches(connection, counting)
         before = _remember_customers(connection)
         _remember_quarantined_keys(connection, workspace, counting)
-        inputs = {entity.name: _inputs(workspace, entity, counting) for entity in ENTITIES.values()}
-        changed = _changed_entities(connection, inputs)
-        rows = {}
-        for entity in ENTITIES.values():
-            if entity.name in changed:
-                rows[entity.plural] = _write_entity(connection, workspace, entity, counting)
-            else:
-                rows[entity.plural] = int(_one(connection, f"select count(*) from {entity.table}"))
+        written = write_tables(connection, workspace, known, counting)
         touched = _write_touched(connection, has_before=before)
         _write_files(connection, known, counting)
         _write_quarantine(connection, workspace, known)
         _write_landing_counts(connection, workspace, counting)
-        _write_profile(connection, changed)
-        _write_inputs(connection, inputs)
+        _write_profile(connection, written)
         late, missing = _write_freshness(connection, known, sources, as_of_on)
         connection.execute("commit")
     except BaseException:
@@ -87,6 +77,7 @@ def assemble(
         raise
     unbalanced = tuple(sorted(f"{r.source}: {r.file_name}" for r in known if not r.adds_up))
     left_out = tuple(sorted({r.source for r in known if r.source and r.source not in sources}))
+    rows = {ENTITIES[name].plural: told.rows for name, told in written.items()}
     return AssembleReport(as_of_on, len(counting), rows, touched, late, missing, unbalanced, left_out)
 
 
@@ -136,64 +127,6 @@ def _write_batches(connection: Connection, counting: list[FileRecord]) -> None:
 # --- landing tables ----------------------------------------------------------------------------
 
 
-def _write_entity(connection: Connection, workspace: Workspace, entity: Entity, counting: list[FileRecord]) -> int:
-    files = [landing_file(workspace, entity, r) for r in counting if (r.entity_rows or {}).get(entity.name)]
-    files_sql = landed.rows(workspace, entity, files)
-    if entity.is_state:
-        query = _versions(entity, files_sql)
-    else:
-        query = _last_facts(entity, files_sql)
-    connection.execute(f"create or replace table {entity.table} as {query}")
-    row = connection.execute(f"select count(*) from {entity.table}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _one(connection: Connection, query: str) -> Any:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else None
-
-
-def _inputs(workspace: Workspace, entity: Entity, counting: list[FileRecord]) -> str:
-    """A digest of all that a landing table is made from: which deliveries count, in which order, in which files.
-
-    Deliveries without a row of the entity are in it where their source delivers it at all: a full one deletes.
-    """
-    sources = {r.source for r in counting if entity.name in (r.entity_rows or {})}
-    parts = []
-    places: dict[str, int] = {}
-    for record in counting:
-        places[record.source] = places.get(record.source, 0) + 1
-        if record.source not in sources:
-            continue
-        told: list[object] = [
-            record.source, record.batch_id, places[record.source], record.delivery, record.part, str(record.business_on),
-            str(record.available_on), (record.entity_rows or {}).get(entity.name), record.rows_quarantined,
-        ]  # fmt: skip
-        for path in (
-            landing_file(workspace, entity, record),
-            quarantine_file(workspace, record.source, record.batch_id),
-        ):
-            if path.exists():  # an erasure rewrites it
-                stat = path.stat()
-                told += [path.name, stat.st_size, stat.st_mtime_ns]
-        parts.append(told)
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _changed_entities(connection: Connection, inputs: Mapping[str, str]) -> set[str]:
-    """The entities whose landing table the build does not hold yet, or made from other inputs."""
-    try:
-        before = dict(connection.execute("select entity, inputs from control.entity_inputs").fetchall())
-    except duckdb.CatalogException:
-        return set(inputs)
-    return {name for name, told in inputs.items() if before.get(name) != told}
-
-
-def _write_inputs(connection: Connection, inputs: Mapping[str, str]) -> None:
-    connection.execute("create or replace table control.entity_inputs (entity varchar, inputs varchar)")
-    connection.executemany("insert into control.entity_inputs values (?, ?)", [list(one) for one in inputs.items()])
-
-
 def _remember_quarantined_keys(connection: Connection, workspace: Workspace, counting: list[FileRecord]) -> None:
     """Records whose row in a full delivery could not be read: they came, so they are not deleted."""
     places = {quarantine_file(workspace, r.source, r.batch_id) for r in counting if r.rows_quarantined}
@@ -209,111 +142,6 @@ def _remember_quarantined_keys(connection: Connection, workspace: Workspace, cou
     )
 
 
-def _columns(entity: Entity, alias: str) -> str:
-    """Names and types exactly as declared, also for files written when the entity had fewer columns."""
-    return ", ".join(
-        f"cast({alias}.{quote(column.name)} as {SQL_TYPES[column.kind]}) as {quote(column.name)}"
-        for column in (*entity.columns, *LANDING_COLUMNS)
-    )
-
-
-def _last_facts(entity: Entity, files_sql: str) -> str:
-    key = "delivered.source, delivered.row_key" + (", delivered.row_hash" if entity.is_ledger else "")
-    return f"""
-        with delivered as (
-            select facts.*, batches.batch_order
-            from {files_sql} as facts
-            join control.batches as batches on facts.source = batches.source and facts.batch_id = batches.batch_id
-        )
-        select {_columns(entity, "delivered")}
-        from delivered
-        qualify row_number() over (
-            partition by {key}
-            order by batch_order desc, delivered.line_number desc, delivered.row_hash desc
-        ) = 1
-    """
-
-
-def _versions(entity: Entity, files_sql: str) -> str:
-    # History is worked out on a few narrow columns; the wide rows are only read for what begins a version.
-    return f"""
-        with sightings as (
-            select
-                rows.source, rows.row_key, rows.row_hash, rows.line_number, rows.batch_id, rows.business_on,
-                rows.available_on, batches.batch_order, batches.part
-            from {files_sql} as rows
-            join control.batches as batches on rows.source = batches.source and rows.batch_id = batches.batch_id
-            qualify row_number() over (
-                partition by rows.source, rows.row_key, batches.batch_order
-                order by rows.line_number desc, rows.row_hash desc
-            ) = 1
-        ),
-
-        last_full as (
-            select source, part, max(batch_order) as batch_order, max_by(batch_id, batch_order) as batch_id
-            from control.batches
-            where delivery = 'full'
-            group by source, part
-        ),
-
-        compared as (
-            select
-                *,
-                coalesce(row_hash <> lag(row_hash) over sequence, true) as is_start,
-                lead(batch_order) over sequence is null as is_last,
-                min(available_on) over (partition by source, row_key) as first_seen_on
-            from sightings
-            window sequence as (partition by source, row_key order by batch_order)
-        ),
-
-        numbered as (
-            select *, sum(cast(is_start as integer)) over (
-                partition by source, row_key order by batch_order rows unbounded preceding
-            ) as version_number
-            from compared
-        ),
-
-        versions as (
-            select
-                source, row_key, version_number,
-                min_by(batch_id, batch_order) as batch_id,
-                min_by(line_number, batch_order) as line_number,
-                min_by(row_hash, batch_order) as row_hash,
-                min(business_on) as valid_from_on,
-                max(business_on) as last_seen_on,
-                bool_or(is_last) as is_current,
-                max(batch_order) as last_order,
-                max_by(part, batch_order) as last_part,
-                min(first_seen_on) as first_seen_on
-            from numbered
-            group by source, row_key, version_number
-        )
-
-        select
-            {_columns(entity, "rows")},
-            versions.valid_from_on,
-            versions.last_seen_on,
-            versions.is_current,
-            versions.is_current
-            and coalesce(last_full.batch_order > versions.last_order, false)
-            and quarantined.row_key is null as is_deleted,
-            versions.first_seen_on
-        from {files_sql} as rows
-        join versions
-            on rows.source = versions.source and rows.row_key = versions.row_key
-            and rows.batch_id = versions.batch_id and rows.line_number = versions.line_number
-            and rows.row_hash = versions.row_hash
-        left join last_full on versions.source = last_full.source and versions.last_part = last_full.part
-        left join quarantined_keys as quarantined
-            on versions.source = quarantined.source and versions.row_key = quarantined.row_key
-            and last_full.batch_id = quarantined.batch_id
-        qualify row_number() over (
-            partition by rows.source, rows.row_key, versions.version_number order by rows.row_hash
-        ) = 1
-    """
-
-
-_VERSION_NAMES = tuple(column.name for column in VERSION_COLUMNS)
 #: What makes a record touched. `last_seen_on` does not: a delivery that repeats a record changes nothing in it.
 _CONTENT = ("source", "row_key", "row_hash", "valid_from_on", "is_current", "is_deleted", "first_seen_on")
 
@@ -435,42 +263,49 @@ def _write_landing_counts(connection: Connection, workspace: Workspace, counting
     connection.unregister("declared_counts")
 
 
-def _write_profile(connection: Connection, changed: Collection[str]) -> None:
+def _write_profile(connection: Connection, written: Mapping[str, Written]) -> None:
     """`audit.source_profile`: per source, entity and column: rows, share filled, distinct values (approximate)."""
     connection.execute(
         "create table if not exists audit.source_profile "
         "(source varchar, entity varchar, column_name varchar, rows bigint, filled_rate double, distinct_count bigint)"
     )
-    for entity in ENTITIES.values():
-        if entity.name not in changed:
-            continue
-        connection.execute("delete from audit.source_profile where entity = ?", [entity.name])
-        names = [column.name for column in entity.columns]
-        measures = ", ".join(f"count({quote(name)}), approx_count_distinct({quote(name)})" for name in names)
-        living = " where is_current and not is_deleted" if entity.is_state else ""
-        rows = connection.execute(
-            f"select source, count(*), {measures} from {entity.table}{living} group by source order by source"
-        ).fetchall()
-        told = [
-            (row[0], entity.name, name, row[1], row[2 + 2 * index] / row[1], row[3 + 2 * index])
-            for row in rows
-            for index, name in enumerate(names)
-        ]
-        if told:
-            columns = list(zip(*told, strict=True))
-            connection.register(
-                "profile_rows",
-                pa.table(
-                    {
-                        "source": pa.array(columns[0], pa.string()), "entity": pa.array(columns[1], pa.string()),
-                        "column_name": pa.array(columns[2], pa.string()), "rows": pa.array(columns[3], pa.int64()),
-                        "filled_rate": pa.array(columns[4], pa.float64()),
-                        "distinct_count": pa.array(columns[5], pa.int64()),
-                    }
-                ),
-            )  # fmt: skip
-            connection.execute("insert into audit.source_profile select * from profile_rows")
-            connection.unregister("profile_rows")
+    for name, told in written.items():
+        if told.is_changed:
+            _profile(connection, ENTITIES[name], None if told.is_whole else told.sources)
+
+
+def _profile(connection: Connection, entity: Entity, sources: Collection[str] | None) -> None:
+    """Measure an entity's columns in `sources` (None: in all of them) anew."""
+    among = "true"
+    if sources is not None:
+        among = f"source in ({', '.join(map(literal, sorted(sources)))})"
+    connection.execute(f"delete from audit.source_profile where entity = ? and {among}", [entity.name])
+    names = [column.name for column in entity.columns]
+    measures = ", ".join(f"count({quote(name)}), approx_count_distinct({quote(name)})" for name in names)
+    living = " and is_current and not is_deleted" if entity.is_state else ""
+    rows = connection.execute(
+        f"select source, count(*), {measures} from {entity.table} where {among}{living} group by source order by source"
+    ).fetchall()
+    told = [
+        (row[0], entity.name, name, row[1], row[2 + 2 * index] / row[1], row[3 + 2 * index])
+        for row in rows
+        for index, name in enumerate(names)
+    ]
+    if told:
+        columns = list(zip(*told, strict=True))
+        connection.register(
+            "profile_rows",
+            pa.table(
+                {
+                    "source": pa.array(columns[0], pa.string()), "entity": pa.array(columns[1], pa.string()),
+                    "column_name": pa.array(columns[2], pa.string()), "rows": pa.array(columns[3], pa.int64()),
+                    "filled_rate": pa.array(columns[4], pa.float64()),
+                    "distinct_count": pa.array(columns[5], pa.int64()),
+                }
+            ),
+        )  # fmt: skip
+        connection.execute("insert into audit.source_profile select * from profile_rows")
+        connection.unregister("profile_rows")
 
 
 _FRESHNESS = pa.schema(

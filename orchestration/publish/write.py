@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from orchestration import registry, warehouse
+from orchestration import changes, registry, warehouse
 from orchestration.contracts.published_tables import published_tables
 from orchestration.errors import BuildError, GateError
 from orchestration.publish import unchanged
@@ -41,6 +42,12 @@ DATED_SCHEMAS = ("rcu", "marts", "segments")
 
 #: Tables of those schemas with a row per past date as well; their newest date must be the run's.
 HISTORIES = frozenset({"segments.sizes", "segments.history", "marts.lifecycle_history", "marts.lifecycle_transitions"})
+
+#: Schemas whose every writer notes what its tables hold (`orchestration/changes.py`).
+_NOTED_SCHEMAS = frozenset({"rcu", "marts"})
+
+#: Files that are copied, written or hashed at a time, beside the database.
+_BESIDE = 2
 
 #: DuckDB names a catalog after its file, and refuses `rcu.customers` as ambiguous where the file
 #: `rcu.duckdb` also has a schema `rcu`. So that schema's tables stand in the file's main schema,
@@ -113,12 +120,20 @@ def publish(
             temporary = workspace.published / f".rcu-{version}.tmp"
             remove_folder(temporary)
             temporary.mkdir(parents=True)
-            contents = {table.full_name: warehouse.table_contents(connection, table.sql) for table in tables}
+            contents = _contents(connection, tables)
             rows = {table.full_name: table.rows for table in tables}
             before = None if is_encrypted else unchanged.find(workspace, connection, contents, rows)
-            _write(connection, temporary, tables, is_encrypted, before)
-        on_step("written")
-        _audit(temporary, tables, is_encrypted, contents, before)
+            written = _write(connection, temporary, tables, is_encrypted, before)
+            on_step("written")
+            try:
+                digest = _audit(temporary, tables, is_encrypted, contents, written)
+            except BuildError:
+                # What was taken over or noted does not hold: everything from nothing, and by what is really there.
+                remove_folder(temporary)
+                temporary.mkdir()
+                contents = {table.full_name: warehouse.table_contents(connection, table.sql) for table in tables}
+                written = _write(connection, temporary, tables, is_encrypted, None)
+                digest = _audit(temporary, tables, is_encrypted, contents, written)
         on_step("audited")
         manifest = {
             "version": version,
@@ -130,14 +145,16 @@ def publish(
             "gates": gates,
             "database": {
                 "file": "rcu.duckdb",
-                "sha256": sha256(temporary / "rcu.duckdb"),
+                "sha256": digest,
                 "is_encrypted": is_encrypted,
+                # a file that began as a copy may hold bytes of rows that are no more: an erasure writes it anew
+                "began_from": written.began_from,
             },
             "tables": {
                 table.full_name: {
                     "rows": table.rows,
                     "file": None if is_encrypted else table.parquet,
-                    "sha256": None if is_encrypted else sha256(temporary / table.parquet),
+                    "sha256": written.parquet.get(table.full_name),
                     "contents": contents[table.full_name],
                 }
                 for table in tables
@@ -169,6 +186,19 @@ def _is_own_backfill(workspace: Workspace, version: str, run_id: str, fingerprin
         (p.version, p.run_id, p.fingerprint, p.is_forward) == (version, run_id, fingerprint, False)
         for p in list_publications(workspace)
     )
+
+
+def _contents(connection: Connection, tables: list[_Table]) -> dict[str, str]:
+    """A fingerprint of each table: as whoever wrote it noted it, where that fits, else of what is there now."""
+    changes.prepare(connection)
+    noted = dict(connection.execute(f"select place, contents from {changes.CONTENTS}").fetchall())
+    found = {}
+    for table in tables:
+        told = noted.get(table.full_name) if table.schema in _NOTED_SCHEMAS else None
+        columns = ",".join(f"{name} {kind}" for name, kind in table.columns)
+        fits = told is not None and told.startswith(f"{table.rows} ") and told.endswith(f" {columns}")
+        found[table.full_name] = told if told and fits else warehouse.table_contents(connection, table.sql)
+    return found
 
 
 def _gate_summary(connection: Connection, run_id: str, required: Collection[str]) -> dict[str, dict[str, int]]:
@@ -227,39 +257,81 @@ def _refuse_mixed_dates(connection: Connection, tables: list[_Table], as_of_on: 
             )
 
 
+@dataclass(frozen=True)
+class _Written:
+    """`kept`: tables taken over as they are. `parquet`: SHA-256 of each Parquet file. `began_from`: whose copy it is."""
+
+    kept: frozenset[str]
+    parquet: Mapping[str, str]
+    began_from: str | None
+
+
 def _write(
     connection: Connection, folder: Path, tables: list[_Table], is_encrypted: bool, before: Before | None
-) -> None:
+) -> _Written:
     """The database and the Parquet copies. The file is named `rcu.duckdb`: a catalog is named after it.
 
-    Tables that are in the publication before as in the build come from there.
+    Tables that are in the publication before as in the build come from there. Files are copied, written and
+    hashed beside the database: few of these use all processors for themselves.
     """
     comments = _comments(connection)
-    kept: set[str] = set()
-    if before is not None and before.has_database:
-        before.copy_database(folder / "rcu.duckdb")
-        kept = set(before.same)
-    warehouse.attach(connection, folder / "rcu.duckdb", "publication", encrypted=is_encrypted)
-    try:
-        if kept:
-            _drop_others(connection, {table.published_sql for table in tables if table.full_name in kept})
-        for schema in sorted({table.schema for table in tables}):
-            connection.execute(f"create schema if not exists publication.{quote(_place_of(schema))}")
-            if not is_encrypted:
-                (folder / "parquet" / schema).mkdir(parents=True)
-        for table in tables:
-            if table.full_name not in kept:
-                _write_table(connection, table, comments.get(table.full_name, []))
-            if is_encrypted:
-                continue
-            target = folder / table.parquet
-            if before is None or not before.link_parquet(table.full_name, table.parquet, target):
-                connection.execute(
-                    f"copy (select * from {table.sql}) to {literal(str(target))} (format parquet, compression zstd)"
-                )
-        connection.execute("checkpoint publication")
-    finally:
-        connection.execute("detach publication")
+    for schema in {table.schema for table in tables} if not is_encrypted else ():
+        (folder / "parquet" / schema).mkdir(parents=True)
+    with ThreadPoolExecutor(_BESIDE) as beside:
+        copying = beside.submit(before.take_database, folder / "rcu.duckdb") if before and before.database else None
+        files = {
+            table.full_name: beside.submit(_write_parquet, warehouse.cursor_on(connection), table, folder, before)
+            for table in sorted(tables, key=lambda table: (-table.rows, table.full_name))
+            if not is_encrypted
+        }
+        is_copy = copying is not None and copying.result()
+        kept: frozenset[str] = frozenset()
+        warehouse.attach(connection, folder / "rcu.duckdb", "publication", encrypted=is_encrypted)
+        try:
+            if before is not None and is_copy:
+                kept = frozenset(before.same)
+                there = [table for table in tables if table.full_name in kept | before.changes.keys()]
+                _drop_others(connection, {table.published_sql for table in there})
+            for schema in sorted({table.schema for table in tables}):
+                connection.execute(f"create schema if not exists publication.{quote(_place_of(schema))}")
+            for table in tables:
+                if table.full_name in kept:
+                    continue
+                if before is not None and is_copy and table.full_name in before.changes:
+                    _change_rows(connection, table, before.changes[table.full_name])
+                else:
+                    _write_table(connection, table, comments.get(table.full_name, []))
+            connection.execute("checkpoint publication")
+            digests = {name: file.result() for name, file in files.items()}
+        finally:
+            for file in files.values():
+                file.cancel()
+            wait(files.values())  # a copy that still reads this build would keep the file in use
+            connection.execute("detach publication")
+    return _Written(kept, digests, before.version if before is not None and is_copy else None)
+
+
+def _write_parquet(cursor: Connection, table: _Table, folder: Path, before: Before | None) -> str:
+    """Write a table's Parquet file, or take it over; returns its SHA-256."""
+    target = folder / table.parquet
+    if before is not None and before.link_parquet(table.full_name, table.parquet, target):
+        return before.same[table.full_name]
+    # of zstd's levels the first: a sixth less work for files a tenth larger
+    cursor.execute(
+        f"copy (select * from {table.sql}) to {literal(str(target))} "
+        "(format parquet, compression zstd, compression_level 1)"
+    )
+    return sha256(target)
+
+
+def _change_rows(connection: Connection, table: _Table, log: str) -> None:
+    """Take the rows that went out of a copied table, and put those that came in. The audit tells whether it fits."""
+    place = f"publication.{table.published_sql}"
+    connection.execute(
+        f"delete from {place} as old where hash(old) in "
+        f"(select hash(gone) from (select * exclude (is_gone) from {log} where is_gone) as gone)"
+    )
+    connection.execute(f"insert into {place} select * exclude (is_gone) from {log} where not is_gone")
 
 
 def _write_table(connection: Connection, table: _Table, comments: list[tuple[str, str]]) -> None:
@@ -302,13 +374,27 @@ def _comments(connection: Connection) -> dict[str, list[tuple[str, str]]]:
 
 
 def _audit(
-    folder: Path, tables: list[_Table], is_encrypted: bool, contents: Mapping[str, str], before: Before | None
-) -> None:
-    """Open the copy as a reader will, and hold it against what the build said. Raises BuildError.
+    folder: Path, tables: list[_Table], is_encrypted: bool, contents: Mapping[str, str], written: _Written
+) -> str:
+    """Open the copy as a reader will, and hold it against what the build said; returns its SHA-256. Raises BuildError.
 
     What was taken over from the publication before was read then; its bytes are the same.
     """
-    kept = set(before.same) if before is not None and before.has_database else set()
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(_on_disk, folder / "rcu.duckdb")
+        _read_back(folder, tables, is_encrypted, contents, written.kept)
+        return digest.result()
+
+
+def _on_disk(path: Path) -> str:
+    """Put a file on disk; returns its SHA-256."""
+    sync(path)
+    return sha256(path)
+
+
+def _read_back(
+    folder: Path, tables: list[_Table], is_encrypted: bool, contents: Mapping[str, str], kept: frozenset[str]
+) -> None:
     if (folder / "rcu.duckdb.wal").exists():
         raise BuildError("the copy was not written out in full (a .wal file is beside it): not published; run again")
     copy = warehouse.connect(folder / "rcu.duckdb", read_only=True)

@@ -22,6 +22,7 @@ import duckdb
 from orchestration.contracts.gate import JUDGED_COLUMNS, Check, Gate
 from orchestration.contracts.loader import did_you_mean
 from orchestration.errors import GateError
+from orchestration.quality import judged
 from orchestration.quality.gx_duckdb import Batches, open_batches
 from orchestration.quality.named_checks import Catalogue, condition_sql, table_sql, unexpected_rows_sql
 from orchestration.warehouse import Connection
@@ -39,7 +40,8 @@ class CheckResult:
     """What one check found. Counts and keys only, never a personal value.
 
     `unexpected_rate` is 0 to 1, of the rows that were judged. `observed` holds what was measured, by
-    name. `failing_keys` holds the declared key columns of at most `KEYS_KEPT` failing rows.
+    name. `failing_keys` holds the declared key columns of at most `KEYS_KEPT` failing rows. `was_judged`:
+    it could be evaluated.
     """
 
     gate: str
@@ -57,6 +59,7 @@ class CheckResult:
     describes: str
     failing_keys: tuple[dict[str, str], ...]
     duration: float
+    was_judged: bool = True
 
     @property
     def is_blocking(self) -> bool:
@@ -67,23 +70,54 @@ def run_gate(connection: Connection, gate: Gate) -> list[CheckResult]:
     """Judge every check of a gate, in declared order. Nothing is raised for a failed check.
 
     A table or column that does not exist is a failed check with a message that says so. Checks of
-    one table are evaluated together, so that their counts come from one scan.
+    one table are evaluated together, so that their counts come from one scan. A check whose tables hold
+    what they held when it was last judged is not asked again: it finds the same.
     """
     catalogue = _catalogue(connection)
+    contents = judged.Contents(connection, catalogue)
+    before = judged.recall(connection, gate.gate, catalogue)
     results: dict[str, CheckResult] = {}
+    bases: dict[str, str] = {}
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in gate.checks:
         missing = _missing(check, catalogue)
         if missing:
-            results[check.name] = _result(gate, check, passed=False, message=missing)
-        else:
-            groups.setdefault((check.table, condition_sql(check.where)), []).append(check)
+            results[check.name] = _result(gate, check, passed=False, message=missing, was_judged=False)
+            continue
+        basis = judged.basis_of(check, catalogue, contents)
+        if basis is not None:
+            bases[check.name] = basis
+            if (check.name, basis) in before:
+                results[check.name] = _taken_over(gate, check, before[check.name, basis])
+                continue
+        groups.setdefault((check.table, condition_sql(check.where)), []).append(check)
     if groups:
         with open_batches(connection) as batches:
             for (table, condition), checks in groups.items():
                 for result in _judge(gate, batches, table, condition, checks, catalogue):
                     results[result.name] = result
+    found = {(name, basis): _kept(results[name]) for name, basis in bases.items() if results[name].was_judged}
+    if found.keys() != before.keys():
+        judged.remember(connection, gate.gate, found)
     return [results[check.name] for check in gate.checks]
+
+
+#: What a check found, as against what its declaration says and how long it took.
+_FOUND = ("passed", "element_count", "unexpected_count", "unexpected_rate", "observed", "message", "failing_keys")
+
+
+def _kept(result: CheckResult) -> str:
+    return json.dumps({name: getattr(result, name) for name in _FOUND})
+
+
+def _taken_over(gate: Gate, check: Check, found: str) -> CheckResult:
+    """The result of a check whose tables hold what they held when it was judged."""
+    told = json.loads(found)
+    return _result(
+        gate, check, passed=told["passed"], message=told["message"], elements=told["element_count"],
+        unexpected=told["unexpected_count"], rate=told["unexpected_rate"], observed=told["observed"],
+        keys=tuple(told["failing_keys"]),
+    )  # fmt: skip
 
 
 def require_passed(connection: Connection, gate: str) -> None:
@@ -256,7 +290,7 @@ def _read(
     error = _error_of(answer)
     if error:
         message = f"the check could not be evaluated on {check.table} ({error}); does it fit the type of its columns?"
-        return _result(gate, check, passed=False, message=message, duration=duration)
+        return _result(gate, check, passed=False, message=message, duration=duration, was_judged=False)
     passed = bool(answer["success"])
     told = answer["result"]
     elements = told.get("element_count")
@@ -333,6 +367,7 @@ def _result(
     observed: dict[str, Number] | None = None,
     keys: tuple[dict[str, str], ...] = (),
     duration: float = 0.0,
+    was_judged: bool = True,
 ) -> CheckResult:
     return CheckResult(
         gate=gate.gate,
@@ -350,4 +385,5 @@ def _result(
         describes=check.describes,
         failing_keys=keys,
         duration=round(duration, 4),
+        was_judged=was_judged,
     )

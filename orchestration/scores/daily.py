@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from orchestration import remade
 from orchestration.contracts.scoring import ChurnBands, Scoring
 from orchestration.scores import bg_nbd, gamma_gamma, logistic, models, purchases
 from orchestration.scores.backtest import LOGISTIC
@@ -130,9 +131,10 @@ def _write_customers(
     connection.register(_NUMBERS, pa.table(columns))
     band = f"p{churn.horizon_days}"
     connection.execute("create schema if not exists scores")
-    connection.execute(
+    remade.put(
+        connection,
+        "scores.customer_scores",
         f"""
-        create or replace table scores.customer_scores as
         with
 
         buyers as (
@@ -163,45 +165,45 @@ def _write_customers(
         left join buyers on customers.customer_id = buyers.customer_id
         left join {_NUMBERS} as numbers on buyers.customer_number = numbers.customer_number
         order by customers.customer_id
-        """
+        """,
     )
     connection.unregister(_NUMBERS)
 
 
+_TABLES = {
+    "models": "model varchar, is_kept boolean, fitted_on date, parameters varchar, metrics varchar",
+    "back_tests": "model varchar, cut_off_on date, horizon_days integer, customers bigint, auc double, brier double, "
+    "predicted_buyers double, actual_buyers bigint, predicted_orders double, actual_orders bigint, season_factor double",
+    "calibration": "model varchar, cut_off_on date, horizon_days integer, band integer, customers bigint, "
+    "predicted double, actual double",
+}
+
+
 def _write_models(connection: Connection, fitted: Models | None) -> None:
-    connection.execute(
-        "create or replace table scores.models (model varchar, is_kept boolean, fitted_on date, "
-        "parameters varchar, metrics varchar)"
-    )
-    connection.execute(
-        "create or replace table scores.back_tests (model varchar, cut_off_on date, horizon_days integer, "
-        "customers bigint, auc double, brier double, predicted_buyers double, actual_buyers bigint, "
-        "predicted_orders double, actual_orders bigint, season_factor double)"
-    )
-    connection.execute(
-        "create or replace table scores.calibration (model varchar, cut_off_on date, horizon_days integer, "
-        "band integer, customers bigint, predicted double, actual double)"
-    )
-    if fitted is None:
-        return
     apart = ("back_tests", "calibration")
-    connection.executemany(
-        "insert into scores.models values (?, ?, ?, ?, ?)",
-        [
-            (
-                row.model, row.is_kept, fitted.fitted_on, row.parameters,
-                json.dumps({name: told for name, told in json.loads(row.metrics).items() if name not in apart}),
+    told: dict[str, list[dict[str, Any]]] = {"models": [], "back_tests": [], "calibration": []}
+    if fitted is not None:
+        for row in fitted.rows:
+            kept = {name: value for name, value in json.loads(row.metrics).items() if name not in apart}
+            told["models"].append(
+                {
+                    "model": row.model,
+                    "is_kept": row.is_kept,
+                    "fitted_on": fitted.fitted_on,
+                    "parameters": row.parameters,
+                    "metrics": json.dumps(kept),
+                }
             )
-            for row in fitted.rows
-        ],
-    )  # fmt: skip
-    if fitted.back_tests:
-        connection.register(_NUMBERS, pa.Table.from_pylist([test.__dict__ for test in fitted.back_tests]))
-        connection.execute(f"insert into scores.back_tests by name select * from {_NUMBERS}")
-        connection.unregister(_NUMBERS)
-        connection.register(_NUMBERS, pa.Table.from_pylist([band.__dict__ for band in fitted.calibration]))
-        connection.execute(f"insert into scores.calibration by name select * from {_NUMBERS}")
-        connection.unregister(_NUMBERS)
+        told["back_tests"] = [test.__dict__ for test in fitted.back_tests]
+        told["calibration"] = [band.__dict__ for band in fitted.calibration]
+    for name, columns in _TABLES.items():
+        connection.execute(f"create or replace temp table score_rows ({columns})")
+        if told[name]:
+            connection.register(_NUMBERS, pa.Table.from_pylist(told[name]))
+            connection.execute(f"insert into temp.score_rows by name select * from {_NUMBERS}")
+            connection.unregister(_NUMBERS)
+        remade.put(connection, f"scores.{name}", "from temp.score_rows")
+    connection.execute("drop table temp.score_rows")
 
 
 def _report(

@@ -2,7 +2,7 @@
     Seeds on DuckDB: one COPY into the declared columns. The stock way reads each file cell by cell in
     Python first, which takes seconds for the communes of France. Every seed declares `column_types`.
 -#}
-{% materialization seed, adapter='duckdb' %}
+{% macro seeded() %}
 
     {%- set column_types = config.get('column_types', {}) -%}
     {%- if not column_types -%}
@@ -35,4 +35,4 @@
 
     {{ return({'relations': [target_relation]}) }}
 
-{% endmaterialization %}
+{% endmacro %}

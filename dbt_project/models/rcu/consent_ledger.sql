@@ -3,6 +3,16 @@
 -- carry the customer 'unknown'. Nothing is ever overwritten: a statement delivered again with another content
 -- is one more statement. A refusal without a time holds to the end of the day it was delivered about, a yes
 -- from its beginning.
+{{ config(meta={'touched': {
+    'key': 'statement_id',
+    'by': {
+        'stg_consents': "'consent:' || source || ':' || row_key || ':' || left(row_hash, 12)",
+        'stg_events': "'event:' || source || ':' || row_key",
+        'stg_privacy_requests': "'request:' || source || ':' || row_key",
+        'int_statement_customers': {'query': statements_with_changed_references()},
+        'identifiers': {'query': statements_naming_changed_values()},
+    },
+}}) }}
 with
 
 -- An address that identity found to belong to too many people binds nobody by itself.
@@ -38,7 +48,8 @@ given as (
         ref_cookie,
         ref_last_name,
         ref_first_name
-    from {{ ref('stg_consents') }}
+    from {{ ref('stg_consents') }} as consents
+    where {{ only_touched("'consent:' || source || ':' || row_key || ':' || left(row_hash, 12)") }}
 
 ),
 
@@ -67,6 +78,7 @@ told_by_events as (
         ref_first_name
     from {{ ref('stg_events') }}
     where event_type in ('email_unsubscribe', 'email_complaint')
+        and {{ only_touched("'event:' || source || ':' || row_key") }}
 
 ),
 
@@ -93,6 +105,7 @@ told_by_requests as (
         ref_first_name
     from {{ ref('stg_privacy_requests') }}
     where request_type in ('erasure', 'objection')
+        and {{ only_touched("'request:' || source || ':' || row_key") }}
 
 ),
 

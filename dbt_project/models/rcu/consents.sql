@@ -1,5 +1,9 @@
 -- One row per customer, channel and purpose about which something was said: the status that binds us. The
 -- most restrictive statement holds unless an explicit opt-in for that same channel and purpose is later.
+{{ config(meta={'touched': {
+    'key': 'customer_id',
+    'by': {'consent_ledger': 'customer_id'},
+}}) }}
 with
 
 as_of as (
@@ -61,7 +65,7 @@ spread as (
     inner join channels on ledger.channel in (channels.channel, 'all')
     inner join purposes on ledger.purpose in (purposes.purpose, 'all')
     left join settings on channels.channel = settings.channel
-    where ledger.customer_id <> 'unknown'
+    where ledger.customer_id <> 'unknown' and {{ only_touched('ledger.customer_id') }}
         -- a yes dated after today is not one yet; a no counts whatever its date
         and (ledger.status in ('refused', 'withdrawn') or ledger.occurred_at < as_of.as_of_on + interval 2 day)
 

@@ -1,5 +1,17 @@
 -- One row per customer, channel and value: how the customer can be reached, whether the value is fit for
 -- use, when it was last confirmed and how likely it is still good.
+{{ config(meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'int_customer_digests': 'customer_id',
+        'int_contact_history': {'query': 'select links.customer_id from {changed} as changed '
+            ~ 'inner join {database}.identity.record_customers as links using (source, record_id)'},
+        'int_contact_signs': {'query': 'select customer_id from {database}.rcu.contact_points '
+            ~ 'where match_value in (select value from {changed})'},
+    },
+    'through': ['record_customers', 'int_customer_records'],
+}}) }}
+-- depends_on: {{ ref('int_customer_digests') }}
 with
 
 records as (
@@ -10,6 +22,7 @@ records as (
     from {{ source('identity', 'record_customers') }} as links
     inner join {{ ref('int_customer_records') }} as records
         on links.source = records.source and links.record_id = records.record_id
+    where {{ only_touched('links.customer_id') }}
 
 ),
 
@@ -132,6 +145,7 @@ signs as (
     from {{ ref('int_contact_signs') }} as signs
     cross join as_of
     where signs.happened_on <= as_of.as_of_on
+        and {{ when_touched('signs.value in (select match_value from points)') }}
     group by signs.channel, signs.value, signs.sign, signs.is_good
 
 ),

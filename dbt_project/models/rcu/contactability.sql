@@ -1,4 +1,15 @@
 -- One row per customer, channel and purpose: whether we may and can contact the customer so, and why not.
+{{ config(meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'customers': {
+            'columns': 'customer_id, birth_on, is_suppressed, company_name, company_number', 'key': 'customer_id',
+        },
+        'contact_points': {'columns': 'customer_id, channel, kind, is_valid, reason', 'key': 'customer_id'},
+        'orders': {'columns': 'customer_id, is_purchase, ordered_on', 'key': 'customer_id'},
+        'consents': 'customer_id',
+    },
+}}) }}
 with
 
 customers as (
@@ -8,7 +19,8 @@ customers as (
         birth_on,
         is_suppressed,
         company_name is not null or company_number is not null as is_professional
-    from {{ ref('customers') }}
+    from {{ ref('customers') }} as customers
+    where {{ only_touched('customers.customer_id') }}
 
 ),
 
@@ -32,7 +44,8 @@ reachable as (
         case when channel = 'phone' and kind = 'mobile' then 'sms' else channel end as channel,
         bool_or(is_valid) as is_valid,
         bool_or(reason = 'hard_bounce') as is_bounced
-    from {{ ref('contact_points') }}
+    from {{ ref('contact_points') }} as points
+    where {{ only_touched('points.customer_id') }}
     group by 1, 2
 
 ),
@@ -77,7 +90,7 @@ own_customers as (
     from {{ ref('orders') }} as orders
     cross join {{ source('control', 'as_of') }} as as_of
     cross join settings
-    where orders.is_purchase
+    where orders.is_purchase and {{ only_touched('orders.customer_id') }}
         and {{ days_between('orders.ordered_on', 'as_of.as_of_on') }} between 0 and settings.soft_opt_in_days
 
 ),

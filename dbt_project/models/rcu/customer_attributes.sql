@@ -1,11 +1,13 @@
 -- One row per customer and attribute: the value we trust most, where it came from, which declared
 -- strategy decided, and the values it beat.
-{{ config(meta={
-    'touched_by': {
-        'int_customer_digests': '*', 'contact_points': 'channel, value, is_valid, last_confirmed_on',
+{{ config(meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'int_customer_digests': 'customer_id',
+        'contact_points': {'columns': 'customer_id, channel, value, is_valid, last_confirmed_on', 'key': 'customer_id'},
     },
-    'touched_through': ['record_customers', 'int_customer_records'],
-}) }}
+    'through': ['record_customers', 'int_customer_records'],
+}}) }}
 -- depends_on: {{ ref('int_customer_digests') }}
 with
 
@@ -17,7 +19,7 @@ records as (
     from {{ source('identity', 'record_customers') }} as links
     inner join {{ ref('int_customer_records') }} as records
         on links.source = records.source and links.record_id = records.record_id
-    where {{ only_touched_customers('links') }}
+    where {{ only_touched('links.customer_id') }}
 
 ),
 
@@ -30,7 +32,7 @@ points as (
         is_valid,
         last_confirmed_on
     from {{ ref('contact_points') }} as points
-    where {{ only_touched_customers('points') }}
+    where {{ only_touched('points.customer_id') }}
 
 ),
 
@@ -191,7 +193,7 @@ pins as (
     inner join {{ source('identity', 'record_customers') }} as links
         on decisions.left_source = links.source and decisions.left_record_id = links.record_id
     where lower(trim(decisions.decision)) in ('pin', 'unpin') and decisions.attribute is not null
-        and {{ only_touched_customers('links') }}
+        and {{ only_touched('links.customer_id') }}
     qualify row_number() over (
         partition by links.customer_id, lower(trim(decisions.attribute))
         order by

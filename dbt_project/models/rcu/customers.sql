@@ -1,11 +1,14 @@
 -- One row per living customer: the golden record.
-{{ config(meta={
-    'touched_by': {
-        'int_customer_digests': '*', 'customer_attributes': '*', 'int_household_members': '*', 'suppressions': '*',
-        'events': 'event_type, occurred_at', 'orders': 'is_purchase, ordered_at',
+{{ config(meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'int_customer_digests': 'customer_id', 'customer_attributes': 'customer_id',
+        'int_household_members': 'customer_id', 'suppressions': 'customer_id',
+        'events': {'columns': 'customer_id, event_type, occurred_at', 'key': 'customer_id'},
+        'orders': {'columns': 'customer_id, is_purchase, ordered_at', 'key': 'customer_id'},
     },
-    'touched_through': ['record_customers', 'int_customer_records'],
-}) }}
+    'through': ['record_customers', 'int_customer_records'],
+}}) }}
 -- depends_on: {{ ref('int_customer_digests') }}
 with
 
@@ -17,7 +20,7 @@ records as (
     from {{ source('identity', 'record_customers') }} as links
     inner join {{ ref('int_customer_records') }} as records
         on links.source = records.source and links.record_id = records.record_id
-    where {{ only_touched_customers('links') }}
+    where {{ only_touched('links.customer_id') }}
 
 ),
 
@@ -41,7 +44,7 @@ chosen as (
         max(case when attribute = '{{ attribute }}' then record_id end) as {{ attribute }}_record_id{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('customer_attributes') }} as attributes
-    where {{ only_touched_customers('attributes') }}
+    where {{ only_touched('attributes.customer_id') }}
     group by customer_id
 
 ),
@@ -115,7 +118,7 @@ contacts as (
 
     select customer_id, max(occurred_at) as last_contact_at
     from {{ ref('events') }} as events
-    where {{ only_touched_customers('events') }}
+    where {{ only_touched('events.customer_id') }}
         and event_type in ('page_view', 'session', 'cart', 'email_click', 'call', 'survey_answer', 'store_visit', 'social')
     group by customer_id
 
@@ -125,7 +128,7 @@ purchases as (
 
     select customer_id, max(ordered_at) as last_contact_at
     from {{ ref('orders') }} as orders
-    where is_purchase and {{ only_touched_customers('orders') }}
+    where is_purchase and {{ only_touched('orders.customer_id') }}
     group by customer_id
 
 ),
@@ -174,7 +177,7 @@ custom as (
         customer_id,
         {{ json_object_of('substr(attribute, 8)', 'value') }} as custom
     from {{ ref('customer_attributes') }} as attributes
-    where attribute like 'custom.%' and {{ only_touched_customers('attributes') }}
+    where attribute like 'custom.%' and {{ only_touched('attributes.customer_id') }}
     group by customer_id
 
 ),

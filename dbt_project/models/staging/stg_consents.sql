@@ -1,9 +1,14 @@
 -- One row per statement about being contacted (source, row_key), with references that can be looked up.
+{{ config(meta={'touched': {
+    'key': 'row_key',
+    'by': {'consents': 'row_key'},
+}}) }}
 with
 
 consents as (
 
-    select * from {{ source('landing', 'consents') }}
+    select * from {{ source('landing', 'consents') }} as consents
+    where {{ only_touched('consents.row_key') }}
 
 ),
 

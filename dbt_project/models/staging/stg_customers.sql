@@ -1,5 +1,10 @@
 -- One row per living customer record (source, record_id), as given, tidied: blanks are nulls.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ remove_touched_records() }}") }}
+{{ config(meta={'touched': {
+    'key': "source || ':' || record_id",
+    'by': {'touched_records': {'rows': "source || ':' || record_id"}},
+    'through': ['customers'],
+}}) }}
+-- depends_on: {{ source('control', 'touched_records') }}
 
 with
 
@@ -22,7 +27,7 @@ living as (
 
     select *
     from customers
-    where is_current and not is_deleted and {{ only_touched('customers') }}
+    where is_current and not is_deleted and {{ only_touched("customers.source || ':' || customers.record_id") }}
 
 )
 

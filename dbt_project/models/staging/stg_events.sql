@@ -1,9 +1,14 @@
 -- One row per event (source, row_key), with references that can be looked up.
+{{ config(meta={'touched': {
+    'key': 'row_key',
+    'by': {'events': 'row_key'},
+}}) }}
 with
 
 events as (
 
-    select * from {{ source('landing', 'events') }}
+    select * from {{ source('landing', 'events') }} as events
+    where {{ only_touched('events.row_key') }}
 
 ),
 

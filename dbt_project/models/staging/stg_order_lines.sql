@@ -1,9 +1,14 @@
 -- One row per order line (source, row_key), with references that can be looked up.
+{{ config(meta={'touched': {
+    'key': 'row_key',
+    'by': {'order_lines': 'row_key'},
+}}) }}
 with
 
 order_lines as (
 
-    select * from {{ source('landing', 'order_lines') }}
+    select * from {{ source('landing', 'order_lines') }} as order_lines
+    where {{ only_touched('order_lines.row_key') }}
 
 ),
 

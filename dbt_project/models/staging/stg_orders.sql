@@ -1,9 +1,14 @@
 -- One row per order header (source, row_key), with references that can be looked up.
+{{ config(meta={'touched': {
+    'key': 'row_key',
+    'by': {'orders': 'row_key'},
+}}) }}
 with
 
 orders as (
 
-    select * from {{ source('landing', 'orders') }}
+    select * from {{ source('landing', 'orders') }} as orders
+    where {{ only_touched('orders.row_key') }}
 
 ),
 

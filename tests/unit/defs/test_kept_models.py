@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestration import changes
 from orchestration.defs import kept_models
 from orchestration.warehouse import Connection, connect
 
@@ -80,8 +81,10 @@ def test_what_stands_on_a_change_is_built_and_the_rest_kept(connection: Connecti
     build(connection, "prepare")
     build(connection, "unify")
     connection.execute("insert into landing.orders values (3, 'b')")
+    changes.note_whole(connection, "landing.orders")
     assert build(connection, "prepare").models == ("orders",)
-    connection.execute("insert into staging.orders values (3, 'b')")  # what dbt would do
+    connection.execute("insert into staging.orders values (3, 'b')")  # what dbt would do, and note
+    changes.note_whole(connection, "staging.orders")
     later = build(connection, "unify")
     assert later.models == ("counts",) and later.kept == (("rcu", "people"),)
 
@@ -98,6 +101,7 @@ def test_tests_follow_the_models_they_look_at(connection: Connection) -> None:
     build(connection, "prepare")
     assert set(build(connection, "unify").tests) == {"people_are_once", "orders_are_of_people"}
     connection.execute("insert into staging.orders values (4, 'c')")
+    changes.note_whole(connection, "staging.orders")
     # Counts alone are stale: no test looks at them. What a later layer makes is never tested here.
     assert build(connection, "unify").tests == ()
 
@@ -148,6 +152,7 @@ def test_random_graphs_agree_with_walking_every_path(connection: Connection, see
     changed = draw.sample(sources, k=draw.randint(0, 2))
     for name in changed:
         connection.execute(f"insert into landing.in_{name[2:]} values (2)")
+        changes.note_whole(connection, f"landing.in_{name[2:]}")
 
     def is_stale(name: str) -> bool:
         return name in changed or any(is_stale(parent) for parent in models.get(name, ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +232,83 @@ def test_the_same_data_give_the_same_estimate_whatever_their_order(build: Connec
         )
         found.append(build.execute("select * from freshness.curves order by kind, source, band").fetchall())
     assert found[0] == found[1]
+
+
+def sampled_days(connection: Connection, customers: int) -> int:
+    """The days of silence that an estimate on 100 of so many customers sees: each has been silent for 300."""
+    connection.execute("delete from identity.record_customers")
+    connection.execute("delete from intermediate.int_contact_history")
+    connection.execute(
+        f"insert into identity.record_customers select 'crm', 'r' || n, 'c' || n from range({customers}) as t(n)"
+    )
+    connection.execute(
+        "insert into intermediate.int_contact_history select source, record_id, 'email', 'email', record_id, record_id, "
+        f"date '{day(300)}', date '{day(300)}', null from identity.record_customers"
+    )
+    found = gather(connection, Freshness(fit_on_at_most=100), (0.0,), as_of_on=TODAY)["email"]["crm"]
+    return round(float(found.silent.sum()) * YEAR)
+
+
+def test_a_customer_more_changes_the_sample_by_few(build: Connection) -> None:
+    """A sample drawn anew for each number of customers would have others altogether."""
+    sizes = [sampled_days(build, customers) / 300 for customers in range(150, 158)]
+    assert all(80 <= size <= 120 for size in sizes)
+    assert max(abs(after - before) for before, after in itertools.pairwise(sizes)) <= 3
+
+
+@pytest.fixture
+def twenty_records(build: Connection) -> Connection:
+    for number in range(20):
+        record(build, "crm", str(number), f"c{number}")
+        said(build, "crm", str(number), "email", f"{number}@free.fr", 1000, 1000)
+    return build
+
+
+def run_of_the_day(build: Connection, workspace: Workspace, number: int, settings: Freshness | None = None, *,
+                   refit: bool = False, on: dt.date = TODAY) -> list[tuple[object, ...]]:  # fmt: skip
+    """One committed forward run; its curves and its decay."""
+    version = f"{on:%Y%m%d}-{number:04d}"
+    estimate(build, workspace, settings or Freshness(), as_of_on=on, version=version, run_id="r", is_forward=True,
+             refit=refit)  # fmt: skip
+    registry.commit_version(workspace, registry.Commit(version, on, "r", "", ""))
+    curves = "select kind, source, band, hazard, losses, silent_years::varchar, hazard_high from freshness.curves"
+    decay = "select kind, source, null, still_good_rate, age_days, null, null from freshness.decay"
+    return build.execute(f"{curves} union all {decay} order by all").fetchall()
+
+
+def test_a_later_run_of_the_day_takes_the_curves_of_the_first(twenty_records: Connection, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    first = run_of_the_day(twenty_records, workspace, 1)
+    record(twenty_records, "crm", "20", "c20")
+    said(twenty_records, "crm", "20", "email", "20@free.fr", 1000, 1000, until=900)
+    assert run_of_the_day(twenty_records, workspace, 2) == first
+    assert len(list((workspace.registry / CONTACT_CURVES.name).glob("*.parquet"))) == 1
+    # with no build left to look at, the registry gives them back
+    twenty_records.execute("drop schema freshness cascade; drop schema control cascade")
+    assert run_of_the_day(twenty_records, workspace, 3) == first
+    tomorrow = TODAY + dt.timedelta(days=1)
+    assert run_of_the_day(twenty_records, workspace, 1, on=tomorrow) != first
+
+
+@pytest.mark.parametrize("reason", ["settings", "refit", "source", "data"])
+def test_it_fits_again_where_the_curves_no_longer_hold(twenty_records: Connection, tmp_path: Path, reason: str) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    first = run_of_the_day(twenty_records, workspace, 1)
+    record(twenty_records, "web" if reason == "source" else "crm", "20", "c20")
+    said(twenty_records, "crm", "20", "email", "20@free.fr", 1000, 1000, until=900)
+    for number in range(21, 24) if reason == "data" else ():
+        record(twenty_records, "crm", str(number), f"c{number}")
+    settings = Freshness(prior_losses=5.0) if reason == "settings" else None
+    again = run_of_the_day(twenty_records, workspace, 2, settings, refit=reason == "refit")
+    assert again != first
+    assert run_of_the_day(twenty_records, workspace, 3, settings) == again
+
+
+def test_the_bound_of_doubt_is_no_reason_to_fit(twenty_records: Connection, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    first = run_of_the_day(twenty_records, workspace, 1)
+    said(twenty_records, "crm", "0", "email", "new@free.fr", 10, 10)
+    assert run_of_the_day(twenty_records, workspace, 2, Freshness(doubtful_below=0.4)) == first

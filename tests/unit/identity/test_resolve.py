@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from orchestration import changes
+from orchestration.warehouse import table_contents
 from tests.unit.identity.conftest import World
 
 ANNA = {"first_name": "anna", "last_name": "martin", "email": "anna@example.org"}
@@ -170,3 +172,52 @@ def test_what_a_killed_run_staged_does_not_count(world: World) -> None:
     world.run(2, "rebuild")
     assert world.customers() == first
     assert len(world.events(1)) == 1
+
+
+def noted(world: World) -> None:
+    """What is noted of the tables that others read is what they hold."""
+    for name in ("record_customers", "current_ids", "customer_id_history", "match_links", "match_review",
+                 "set_aside_decisions", "shared_values"):  # fmt: skip
+        place = f"identity.{name}"
+        assert changes.known_contents(world.connection, place) == table_contents(world.connection, place), name
+
+
+def test_an_increment_tells_which_rows_of_customers_ids_and_links_it_changed(world: World) -> None:
+    for number in range(30):
+        world.put("crm", str(number), first_name="Anna", last_name=f"Nom{number}", email=f"a{number}@example.org")
+    world.put("web", "1", first_name="Anna", last_name="Nom1", email="a1@example.org")
+    world.run(1, "rebuild")
+    noted(world)
+    first = world.customers()
+    held = {name: changes.known_contents(world.connection, f"identity.{name}")
+            for name in ("record_customers", "current_ids", "match_links", "customer_id_history")}  # fmt: skip
+    world.put("web", "2", first_name="Anna", last_name="Nom2", email="a2@example.org")
+    world.put("web", "3", first_name="Zoe", last_name="Neuve", email="z@example.org")
+    world.remove("web", "1")
+    world.run(2)
+    noted(world)
+    for name, contents in held.items():
+        led = world.connection.execute(
+            "select contents_before from control.table_changes where place = ?", [f"identity.{name}"]
+        ).fetchall()
+        assert led == [(contents,)], name
+    now = world.customers()
+    moved = world.connection.execute(
+        "select source || '/' || record_id, customer_id, is_gone from changes.identity__record_customers order by all"
+    ).fetchall()
+    assert moved == [
+        ("web/1", first["web/1"], True), ("web/2", first["crm/2"], False), ("web/3", now["web/3"], False),
+    ]  # fmt: skip
+    links = world.connection.execute(
+        "select left_record_id, right_record_id, is_gone from changes.identity__match_links order by all"
+    ).fetchall()
+    assert links == [("1", "1", True), ("2", "2", False)]
+    [(minted, gone)] = world.connection.execute(
+        "select customer_id, is_gone from changes.identity__current_ids"
+    ).fetchall()
+    assert (minted, gone) == (now["web/3"], False)
+    # and a run with nothing to do leaves the notes as they are
+    world.run(3)
+    noted(world)
+    world.run(3, "rebuild")
+    noted(world)

@@ -1,6 +1,11 @@
 -- One row per living record, kind of contact point and value it said: from which day on the record said so,
 -- and until which day (null: it still does). What earlier versions said is standardised like the current.
-{{ config(tags=['prepare']) }}
+{{ config(tags=['prepare'], meta={'touched': {
+    'key': "source || ':' || record_id",
+    'by': {'touched_records': {'rows': "source || ':' || record_id"}, 'int_customer_records': "source || ':' || record_id"},
+    'through': ['customers'],
+}}) }}
+-- depends_on: {{ source('control', 'touched_records') }}
 with
 
 current_records as (
@@ -17,6 +22,7 @@ current_records as (
         postal_code_given,
         case when address_line is not null then {{ post_value('records') }} end as post_value
     from {{ ref('int_customer_records') }} as records
+    where {{ only_touched("records.source || ':' || records.record_id") }}
 
 ),
 
@@ -45,6 +51,7 @@ versions as (
     inner join current_records
         on customers.source = current_records.source and customers.record_id = current_records.record_id
     cross join {{ source('control', 'company') }} as company
+    where {{ only_touched("customers.source || ':' || customers.record_id") }}
 
 ),
 

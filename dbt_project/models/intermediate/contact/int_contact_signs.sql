@@ -1,6 +1,12 @@
 -- One row per contact value, sign and day: what showed that the value works (is_good) or no longer does.
 -- `sign`: click, survey, delivery, call, purchase; hard_bounce, soft_bounce, returned_mail, wrong_number.
-{{ config(tags=['prepare']) }}
+{{ config(tags=['prepare'], meta={'touched': {
+    'key': 'value',
+    'by': {
+        'stg_events': {'query': values_referred_to()}, 'stg_orders': {'query': values_referred_to()},
+        'stg_order_lines': {'query': values_referred_to()}, 'int_contact_history': 'value',
+    },
+}}) }}
 with
 
 events as (
@@ -19,6 +25,7 @@ events as (
         and event_type in (
             'email_sent', 'email_click', 'email_bounce', 'survey_answer', 'call', 'mail_returned', 'wrong_number'
         )
+        and {{ when_touched(refers_to_touched()) }}
 
 ),
 
@@ -54,7 +61,7 @@ orders as (
         channel,
         ordered_at
     from {{ ref('stg_orders') }}
-    where ordered_at is not null
+    where ordered_at is not null and {{ when_touched(refers_to_touched()) }}
     union
     select
         ref_email,
@@ -64,7 +71,7 @@ orders as (
         channel,
         ordered_at
     from {{ ref('stg_order_lines') }}
-    where ordered_at is not null
+    where ordered_at is not null and {{ when_touched(refers_to_touched()) }}
 
 ),
 
@@ -148,3 +155,4 @@ select distinct
     sign not in ('hard_bounce', 'soft_bounce', 'returned_mail', 'wrong_number') as is_good,
     happened_on
 from told
+where {{ only_touched('value') }}

@@ -1,6 +1,14 @@
 -- One row per living customer: on which channels they can be reached for marketing, else why not, and
 -- how fresh each contact point is.
-{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': 'customer_id',
+    'by': {
+        'contactability': 'customer_id',
+        'customer_attributes': {'columns': 'customer_id, attribute, value', 'key': 'customer_id'},
+        'contact_points': {'columns': 'customer_id, channel, value, freshness', 'key': 'customer_id'},
+        'customers': {'columns': 'customer_id', 'key': 'customer_id'},
+    },
+}}) }}
 with
 
 contactable as (
@@ -12,7 +20,7 @@ contactable as (
         max(case when channel = '{{ channel }}' and not is_contactable then reason end) as {{ channel }}_contact_reason{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('contactability') }}
-    where purpose = 'marketing'
+    where purpose = 'marketing' and {{ only_touched('customer_id') }}
     group by customer_id
 
 ),
@@ -32,6 +40,7 @@ freshness as (
     inner join {{ ref('contact_points') }} as points
         on chosen.customer_id = points.customer_id and chosen.value = points.value
     where chosen.attribute in ('email', 'phone', 'address')
+        and {{ only_touched('chosen.customer_id') }} and {{ only_touched('points.customer_id') }}
     group by points.customer_id
 
 )
@@ -51,3 +60,4 @@ select
 from {{ ref('customers') }} as customers
 left join contactable on customers.customer_id = contactable.customer_id
 left join freshness on customers.customer_id = freshness.customer_id
+where {{ only_touched('customers.customer_id') }}

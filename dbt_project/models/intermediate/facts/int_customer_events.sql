@@ -1,7 +1,13 @@
 -- One row per customer with an event: when they last reacted, and how much lately.
 --
 -- Opens count only for customers who granted open tracking: without it an open is not theirs to use.
-{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': 'customer_id',
+    'by': {
+        'events': 'customer_id',
+        'consents': {'columns': 'customer_id, purpose, channel, status', 'key': 'customer_id'},
+    },
+}}) }}
 with
 
 events as (
@@ -12,6 +18,7 @@ events as (
     from {{ ref('events') }} as events
     cross join {{ source('control', 'as_of') }} as as_of
     where events.customer_id <> 'unknown' and events.occurred_on <= as_of.as_of_on
+        and {{ only_touched('events.customer_id') }}
 
 ),
 

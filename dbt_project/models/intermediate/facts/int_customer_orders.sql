@@ -1,5 +1,8 @@
 -- One row per customer with an order: what they bought, when, where and how.
-{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': 'customer_id',
+    'by': {'orders': 'customer_id'},
+}}) }}
 with
 
 orders as (
@@ -9,7 +12,7 @@ orders as (
         orders.ordered_on > {{ days_after('as_of.as_of_on', -365) }} as is_last_year
     from {{ ref('orders') }} as orders
     cross join {{ source('control', 'as_of') }} as as_of
-    where orders.customer_id <> 'unknown' and not orders.is_future
+    where orders.customer_id <> 'unknown' and not orders.is_future and {{ only_touched('orders.customer_id') }}
 
 )
 

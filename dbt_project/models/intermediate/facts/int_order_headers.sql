@@ -2,7 +2,10 @@
 --
 -- A header file wins over what lines repeat; of two headers, the one of the most trusted source.
 -- `ordered_on` is the company's day; an order that nobody dates takes the day of its delivery.
-{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': 'source_order_id',
+    'by': {'stg_orders': 'order_id', 'stg_order_lines': 'order_id'},
+}}) }}
 {%- set texts = [
     'channel', 'store', 'status', 'currency', 'payment_method', 'ref_account_source', 'ref_account', 'ref_card',
     'ref_email', 'ref_phone', 'ref_cookie', 'ref_last_name', 'ref_first_name',
@@ -28,6 +31,7 @@ headers_ranked as (
     from {{ ref('stg_orders') }} as headers
     inner join {{ ref('int_order_systems') }} as systems on headers.source = systems.source
     left join {{ source('control', 'sources') }} as sources on headers.source = sources.source
+    where {{ only_touched('headers.order_id') }}
 
 ),
 
@@ -61,6 +65,7 @@ line_headers as (
         {%- endfor %}
     from {{ ref('stg_order_lines') }} as lines
     inner join {{ ref('int_order_systems') }} as systems on lines.source = systems.source
+    where {{ only_touched('lines.order_id') }}
     group by systems.order_system, lines.order_id
 
 ),

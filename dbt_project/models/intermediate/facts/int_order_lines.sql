@@ -5,7 +5,17 @@
 -- that holds; else a sale. Rules are tried on the few distinct combinations of what they look at, not
 -- line by line. Amounts are in the company's currency at the rate of the day; a line whose currency has
 -- no rate is of kind `unconverted` and counts for nothing but its own currency.
-{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['unify'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': "substr(order_id, strpos(order_id, ':') + 1)",
+    'by': {
+        'stg_order_lines': 'order_id',
+        'int_order_headers': 'source_order_id',
+        'int_same_orders': "substr(order_id, strpos(order_id, ':') + 1)",
+        'int_repeated_lines': {'query': 'select lines.order_id from {changed} as changed '
+            ~ 'inner join {database}.staging.stg_order_lines as lines using (source, row_key)'},
+        'int_products': {'columns': 'product_id, fitting_rules, is_product'},
+    },
+}}) }}
 with
 
 headers as (
@@ -24,7 +34,7 @@ headers as (
         headers.currency
     from {{ ref('int_order_headers') }} as headers
     left join {{ ref('int_same_orders') }} as same_orders on headers.order_id = same_orders.order_id
-    where same_orders.order_id is null
+    where same_orders.order_id is null and {{ only_touched('headers.source_order_id') }}
 
 ),
 
@@ -56,7 +66,7 @@ delivered_lines as (
         on systems.order_system = headers.order_system and lines.order_id = headers.source_order_id
     left join {{ ref('int_repeated_lines') }} as repeats
         on lines.source = repeats.source and lines.row_key = repeats.row_key
-    where repeats.row_key is null
+    where repeats.row_key is null and {{ only_touched('lines.order_id') }}
 
 ),
 

@@ -2,7 +2,10 @@
 --
 -- `rhythm_group` says whose rhythm the customer is held against: the whole shop's, or that of the
 -- channel or main category of the day's purchase (`rhythm_by` in value.yml).
-{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}}) }}
+{{ config(tags=['serve'], meta={'dagster': {'group': 'facts'}, 'touched': {
+    'key': 'customer_id',
+    'by': {'orders': 'customer_id', 'order_lines': 'customer_id'},
+}}) }}
 with
 
 settings as (
@@ -20,6 +23,7 @@ category_amounts as (
     from {{ ref('order_lines') }} as lines
     cross join settings
     where settings.rhythm_by = 'category' and lines.line_kind = 'sale' and lines.category is not null
+        and {{ only_touched('lines.customer_id') }}
     group by lines.order_id, lines.category
 
 ),
@@ -47,7 +51,7 @@ purchases as (
     from {{ ref('orders') }} as orders
     cross join settings
     left join categories_ranked on orders.order_id = categories_ranked.order_id and categories_ranked.preference = 1
-    where orders.is_purchase and orders.customer_id <> 'unknown'
+    where orders.is_purchase and orders.customer_id <> 'unknown' and {{ only_touched('orders.customer_id') }}
 
 ),
 

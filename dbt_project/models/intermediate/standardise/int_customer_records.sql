@@ -1,5 +1,9 @@
 -- One row per living customer record (source, record_id): standardised values beside those given.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ remove_touched_records() }}") }}
+{{ config(meta={'touched': {
+    'key': "source || ':' || record_id",
+    'by': {'stg_customers': "source || ':' || record_id", 'int_person_names': "source || ':' || record_id"},
+    'through': ['int_places'],
+}}) }}
 
 with
 
@@ -14,14 +18,14 @@ records as (
         {{ plain_words('language') }} as language_words,
         {{ plain_words('preferred_channel') }} as channel_words
     from {{ ref('stg_customers') }} as customers
-    where {{ only_touched('customers') }}
+    where {{ only_touched("customers.source || ':' || customers.record_id") }}
 
 ),
 
 person_names as (
 
     select * from {{ ref('int_person_names') }} as person_names
-    where {{ only_touched('person_names') }}
+    where {{ only_touched("person_names.source || ':' || person_names.record_id") }}
 
 ),
 

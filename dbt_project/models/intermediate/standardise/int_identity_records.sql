@@ -1,12 +1,15 @@
 -- One row per living record (source, record_id): what tells people apart, the input of identity.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ remove_touched_records() }}") }}
+{{ config(meta={'touched': {
+    'key': "source || ':' || record_id",
+    'by': {'int_customer_records': "source || ':' || record_id"},
+}}) }}
 
 with
 
 records as (
 
     select * from {{ ref('int_customer_records') }} as records
-    where {{ only_touched('records') }}
+    where {{ only_touched("records.source || ':' || records.record_id") }}
 
 )
 

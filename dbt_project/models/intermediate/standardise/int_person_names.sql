@@ -1,5 +1,8 @@
 -- One row per living record: the person's names, parted, put back in their fields and standardised.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ remove_touched_records() }}") }}
+{{ config(meta={'touched': {
+    'key': "source || ':' || record_id",
+    'by': {'stg_customers': "source || ':' || record_id"},
+}}) }}
 
 with
 
@@ -16,7 +19,7 @@ records as (
         birth_name,
         email
     from {{ ref('stg_customers') }} as customers
-    where {{ only_touched('customers') }}
+    where {{ only_touched("customers.source || ':' || customers.record_id") }}
 
 ),
 

@@ -1,5 +1,19 @@
 -- One row per living customer: all that segments and analysts start from.
-{{ config(tags=['serve']) }}
+{{ config(tags=['serve'], meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'customers': 'customer_id',
+        'int_customer_contact': 'customer_id',
+        'int_customer_orders': 'customer_id',
+        'int_customer_events': 'customer_id',
+        'customer_rfm': 'customer_id',
+        'customer_lifecycle': 'customer_id',
+        'customer_scores': 'customer_id',
+        'customer_plans': 'customer_id',
+        'customer_preferences': 'customer_id',
+        'int_buyers': 'customer_id',
+    },
+}}) }}
 with
 
 preferences as (
@@ -12,7 +26,7 @@ preferences as (
         {%- endfor %}
         sum(case when dimension = 'category' then 1 else 0 end) as category_count
     from {{ ref('customer_preferences') }}
-    where preference = 1 or dimension = 'category'
+    where (preference = 1 or dimension = 'category') and {{ only_touched('customer_id') }}
     group by customer_id
 
 ),
@@ -23,36 +37,8 @@ ranges as (
         customer_id,
         {{ listed('preferred_value', 'preferred_value') }} as audiences
     from {{ ref('customer_preferences') }}
-    where dimension = 'audience'
+    where dimension = 'audience' and {{ only_touched('customer_id') }}
     group by customer_id
-
-),
-
--- A buyer's place among all buyers: the hundredths of them whose net amount is below theirs or equal.
-values_placed as (
-
-    select
-        customer_id,
-        case
-            when count(*) over () = 1 then 99
-            else least(
-                floor(
-                    100.0 * (count(*) over () - rank() over (order by amount_net desc)) / (count(*) over () - 1)
-                ), 99
-            )
-        end / 100.0 as value_percentile
-    from {{ ref('int_customer_orders') }}
-    where order_count > 0
-
-),
-
-discounts as (
-
-    select
-        coalesce(
-            cast(sum(discounted_order_count) as double) / nullif(sum(order_count), 0), 0
-        ) as discounted_order_rate
-    from {{ ref('int_customer_orders') }}
 
 ),
 
@@ -69,12 +55,14 @@ joined as (
         preferences.preferred_hour,
         ranges.audiences,
         preferences.category_count,
-        values_placed.value_percentile
+        buyers.value_percentile,
+        buyers.price_sensitivity
     from {{ ref('customers') }} as customers
     cross join {{ source('control', 'as_of') }} as as_of
     left join preferences on customers.customer_id = preferences.customer_id
     left join ranges on customers.customer_id = ranges.customer_id
-    left join values_placed on customers.customer_id = values_placed.customer_id
+    left join {{ ref('int_buyers') }} as buyers on customers.customer_id = buyers.customer_id
+    where {{ only_touched('customers.customer_id') }}
 
 ),
 
@@ -165,13 +153,7 @@ select
     end as discount_rate,
     case when orders.order_count > 0 then cast(orders.discounted_order_count as double) / orders.order_count end
         as discounted_order_rate,
-    -- Few purchases tell little: the customer's share is drawn towards that of all, as four more purchases would.
-    case
-        when orders.order_count > 0
-            then
-                (orders.discounted_order_count + 4 * discounts.discounted_order_rate)
-                / (orders.order_count + 4)
-    end as price_sensitivity,
+    aged.price_sensitivity,
     case
         when orders.purchase_day_count > 1
             then
@@ -225,7 +207,6 @@ select
     {{ stable_bucket('aged.customer_id') }} as control_bucket,
     aged.as_of_on
 from aged
-cross join discounts
 left join {{ ref('int_customer_contact') }} as contact on aged.customer_id = contact.customer_id
 left join {{ ref('int_customer_orders') }} as orders on aged.customer_id = orders.customer_id
 left join {{ ref('int_customer_events') }} as events on aged.customer_id = events.customer_id

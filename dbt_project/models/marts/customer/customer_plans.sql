@@ -2,7 +2,15 @@
 --
 -- The heaviest rule of plans.yml that fits the customer decides; at equal weight the plan that stands
 -- first. The channel is the first of the plan's on which the customer can be reached.
-{{ config(tags=['serve']) }}
+{{ config(tags=['serve'], meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'customer_lifecycle': {'columns': 'customer_id, lifecycle_stage', 'key': 'customer_id'},
+        'customer_scores': {'columns': 'customer_id, churn_risk_band', 'key': 'customer_id'},
+        'customer_rfm': {'columns': 'customer_id, rfm_segment', 'key': 'customer_id'},
+        'int_customer_contact': 'customer_id',
+    },
+}}) }}
 with
 
 customers as (
@@ -15,6 +23,7 @@ customers as (
     from {{ ref('customer_lifecycle') }} as lifecycle
     left join {{ ref('customer_scores') }} as scores on lifecycle.customer_id = scores.customer_id
     left join {{ ref('customer_rfm') }} as rfm on lifecycle.customer_id = rfm.customer_id
+    where {{ only_touched('lifecycle.customer_id') }}
 
 ),
 
@@ -77,10 +86,11 @@ plan_channels as (
         row_number() over (partition by contact.customer_id, channels.plan order by channels.preference) as choice
     from {{ ref('int_customer_contact') }} as contact
     cross join {{ source('control', 'plan_channels') }} as channels
-    where
+    where {{ only_touched('contact.customer_id') }} and (
         {%- for channel in ['email', 'sms', 'phone', 'post'] %}
         {{ 'or ' if not loop.first }}(channels.channel = '{{ channel }}' and contact.is_contactable_{{ channel }})
         {%- endfor %}
+    )
 
 )
 

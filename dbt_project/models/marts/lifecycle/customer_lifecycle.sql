@@ -1,6 +1,13 @@
 -- One row per living customer: the stage they are in, since when, why, and what comes next without a
 -- purchase. A suppressed customer is in stage `suppressed`, whatever they bought.
-{{ config(tags=['serve']) }}
+{{ config(tags=['serve'], meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'lifecycle_history': 'customer_id',
+        'int_purchase_days': 'customer_id',
+        'customers': {'columns': 'customer_id, is_suppressed, suppressed_on, first_seen_on', 'key': 'customer_id'},
+    },
+}}) }}
 with
 
 current_stages as (
@@ -14,7 +21,7 @@ current_stages as (
         reason_code,
         reason
     from {{ ref('lifecycle_history') }}
-    where is_current
+    where is_current and {{ only_touched('customer_id') }}
 
 ),
 
@@ -28,7 +35,7 @@ last_purchases as (
     from {{ ref('int_purchase_days') }} as days
     inner join {{ ref('int_lifecycle_deadlines') }} as deadlines
         on days.rhythm_group = deadlines.rhythm_group and days.ordered_on = deadlines.ordered_on
-    where days.next_on is null
+    where days.next_on is null and {{ only_touched('days.customer_id') }}
 
 )
 
@@ -63,3 +70,4 @@ from {{ ref('customers') }} as customers
 cross join {{ source('control', 'as_of') }} as as_of
 left join current_stages as stages on customers.customer_id = stages.customer_id
 left join last_purchases on customers.customer_id = last_purchases.customer_id
+where {{ only_touched('customers.customer_id') }}

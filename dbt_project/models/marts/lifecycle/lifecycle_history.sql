@@ -8,7 +8,13 @@
 -- customer is lost again. Within a spell each purchase after the minimum stay gives a tier by the orders
 -- of the last 365 days: `loyal` and `ambassador` are gained at one count and kept down to a lower one
 -- (hysteresis), at least for the minimum stay. Between purchases only silence changes the stage.
-{{ config(tags=['serve']) }}
+{{ config(tags=['serve'], meta={'touched': {
+    'key': 'customer_id',
+    'by': {
+        'int_purchase_days': 'customer_id',
+        'customers': {'columns': 'customer_id, first_seen_on', 'key': 'customer_id'},
+    },
+}}) }}
 with
 
 settings as (
@@ -22,7 +28,8 @@ customers as (
     select
         customer_id,
         first_seen_on
-    from {{ ref('customers') }}
+    from {{ ref('customers') }} as customers
+    where {{ only_touched('customers.customer_id') }}
 
 ),
 

@@ -1,5 +1,11 @@
 -- One row per event (session, cart, e-mail, call, survey answer, visit), of one customer or 'unknown'.
-{{ config(tags=['unify']) }}
+{{ config(tags=['unify'], meta={'touched': {
+    'key': 'event_id',
+    'by': {
+        'stg_events': "source || ':' || row_key",
+        'int_reference_customers': {'query': with_changed_references("source || ':' || row_key", 'staging.stg_events')},
+    },
+}}) }}
 with
 
 events as (
@@ -23,7 +29,8 @@ events as (
         ref_cookie,
         ref_last_name,
         ref_first_name
-    from {{ ref('stg_events') }}
+    from {{ ref('stg_events') }} as events
+    where {{ only_touched("events.source || ':' || events.row_key") }}
 
 ),
 

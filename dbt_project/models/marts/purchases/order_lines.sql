@@ -5,7 +5,24 @@
 -- system or in the only other one that has that number, else to the last earlier purchase of the same
 -- product by the same customer. An order whose status says `refunded` is netted by its own lines, unless
 -- return lines tell it already.
-{{ config(tags=['unify']) }}
+{{ config(tags=['unify'], meta={'touched': {
+    'key': 'order_id',
+    'by': {
+        'int_order_lines': {'query': 'select order_id from {changed} union all '
+            ~ 'select headers.order_id from {changed} as changed inner join {database}.intermediate.int_order_headers '
+            ~ 'as headers on changed.stated_returned_order = headers.source_order_id'},
+        'int_order_customers': {'query': 'select order_id from {changed} union all ' ~ orders_of_changed_customers()},
+        'int_order_headers': 'order_id',
+        'int_same_orders': 'order_id',
+        'int_products': {'columns': 'product_id, category, subcategory, brand, audience'},
+    },
+    'further': orders_of_same_customers() ~ ' union all '
+        ~ 'select credits.order_id from touched inner join {database}.intermediate.int_order_lines as credits '
+        ~ "on credits.stated_returned_order = substr(touched.touched_key, strpos(touched.touched_key, ':') + 1) union all "
+        ~ 'select headers.order_id from touched inner join {database}.intermediate.int_order_lines as credits '
+        ~ 'on credits.order_id = touched.touched_key inner join {database}.intermediate.int_order_headers as headers '
+        ~ 'on headers.source_order_id = credits.stated_returned_order',
+}}) }}
 with
 
 lines as (
@@ -16,6 +33,7 @@ lines as (
         lines.line_kind = 'return' or (lines.line_kind = 'cancellation' and lines.amount_line < 0) as is_credit
     from {{ ref('int_order_lines') }} as lines
     inner join {{ ref('int_order_customers') }} as customers on lines.order_id = customers.order_id
+    where {{ only_touched('lines.order_id') }}
 
 ),
 

@@ -2,7 +2,17 @@
 --
 -- A purchase is an order in which a product was sold for money, by the as-of date: what RFM, lifecycle
 -- and scores count. Fees, vouchers, write-offs, tests, cancelled and pending lines are no part of gross.
-{{ config(tags=['unify']) }}
+{{ config(tags=['unify'], meta={'touched': {
+    'key': 'order_id',
+    'by': {
+        'order_lines': 'unnest([order_id, returned_order_id])',
+        'int_order_customers': {'query': 'select order_id from {changed} union all ' ~ orders_of_changed_customers()},
+        'int_customer_births': {'query': orders_of_changed_customers()},
+        'int_order_headers': 'order_id',
+        'int_same_orders': 'order_id',
+    },
+    'further': orders_of_same_customers(),
+}}) }}
 with
 
 lines as (
@@ -11,7 +21,8 @@ lines as (
         *,
         line_kind not in ('cancellation', 'pending', 'unconverted', 'return')
         and (quantity > 0 or (quantity is null and amount_line > 0)) as is_sold
-    from {{ ref('order_lines') }}
+    from {{ ref('order_lines') }} as lines
+    where {{ when_touched('lines.order_id in {touched} or lines.returned_order_id in {touched}') }}
 
 ),
 
@@ -104,7 +115,7 @@ orders as (
     left join returned_later on headers.order_id = returned_later.order_id
     cross join {{ source('control', 'company') }} as company
     cross join {{ source('control', 'as_of') }} as as_of
-    where same_orders.order_id is null
+    where same_orders.order_id is null and {{ only_touched('headers.order_id') }}
 
 ),
 

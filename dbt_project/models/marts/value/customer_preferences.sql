@@ -2,7 +2,10 @@
 --
 -- Shares of category, brand and audience are of the amount spent on products; those of channel, store,
 -- day and hour are of the number of purchases.
-{{ config(tags=['serve']) }}
+{{ config(tags=['serve'], meta={'touched': {
+    'key': 'customer_id',
+    'by': {'orders': 'customer_id', 'order_lines': 'customer_id'},
+}}) }}
 {%- set values = {
     'category': 'lines.category',
     'brand': 'lines.brand',
@@ -27,9 +30,11 @@ by_{{ dimension }} as (
     {%- if is_of_product %}
     from {{ ref('order_lines') }} as lines
     where customer_id <> 'unknown' and line_kind = 'sale' and is_product and {{ value }} is not null
+        and {{ only_touched('customer_id') }}
     {%- else %}
     from {{ ref('orders') }} as orders
     where customer_id <> 'unknown' and is_purchase and {{ value }} is not null
+        and {{ only_touched('customer_id') }}
     {%- endif %}
     group by 1, 2
 
