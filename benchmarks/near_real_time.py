@@ -2,8 +2,8 @@
 
     python -m benchmarks.near_real_time [--customers 100000] [--keep DIR] [--kinds account orders emails till] [--sensor]
 
-Makes the extracts of the demo retailer in a temporary workspace (or uses the one that `--keep` left there),
-runs the whole chain once, then delivers small files, one kind after the other, and runs for each, as the inbox
+Makes the extracts of the demo retailer in a temporary workspace (or uses the one that `--keep` left there): its
+history, and the files of one day after it. Runs the whole chain once, then delivers small files, one kind after the other, and runs for each, as the inbox
 sensor would: same job, one process of its own from its start to its end. Prints for each step its seconds on the
 wall and those of all processors. What comes after `publication` is out of the figure: the segments are published by
 then. On a machine that does other work, compare processor seconds. With `--sensor` nothing is run from here: Dagster's
@@ -163,7 +163,7 @@ def main() -> None:
         runs: dict[str, list[tuple[str, float, float]]] = {}
         if not workspace.build_file.exists():
             shutil.copytree(PROJECT_ROOT / "declarations", workspace.root / "declarations", dirs_exist_ok=True)
-            made = ["samples", "--customers", str(chosen.customers), "--seed", "5", "--days", "1"]
+            made = ["samples", "--customers", str(chosen.customers), "--seed", "5", "--days", "2"]
             cli.main(["--workspace", str(workspace.root), *made], standalone_mode=False)
             runs["whole run"] = run_apart(workspace)
         if chosen.sensor:

@@ -26,7 +26,7 @@ from orchestration.settings import Workspace
 @click.option("--as-of", "as_of", type=DAY, help="The run's date (default: today in the company's time zone).")
 @click.option("--from", "first", type=DAY, help="First day of a backfill.")
 @click.option("--to", "last", type=DAY, help="Last day of a backfill.")
-@click.option("--refit", is_flag=True, help="Fit the score models anew, however young; run even if no file is new.")
+@click.option("--refit", is_flag=True, help="Fit score models and decay curves anew; run even if no file is new.")
 @click.pass_obj
 def run(workspace: Workspace, as_of: dt.date | None, first: dt.date | None, last: dt.date | None, refit: bool) -> None:
     """Run the whole chain through Dagster, for one date or for each day from --from to --to."""

@@ -76,7 +76,7 @@ class WarehouseRun(dg.ConfigurableResource):
 
 
 class ScoresConfig(dg.Config):
-    """`refit`: fit and back-test the models anew on this run's data, however young the ones in force are."""
+    """`refit`: fit and back-test the models, and fit the decay curves, anew on this run's data, however young they are."""
 
     refit: bool = False
 
